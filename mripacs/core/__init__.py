@@ -1,0 +1,1 @@
+"""Words that all rooms share: errors, values, settings, logging. Imports no other room."""
