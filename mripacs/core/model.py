@@ -122,7 +122,7 @@ class Certificate:
     tier: Tier
     rule: str  # the policy rule that chose the tier
     reason: str  # why, and if the tier differs from what the rule asked for, what stood in the way
-    codec: str | None  # name and version, for instance "kwavelet 1"; None for verbatim
+    codec: str | None  # name and version, for instance "kwavelet 1"; None: the payload, if any, is the pixel value as received
     target: str | None  # for instance "rel_error=0.05"
     generation: Generation
     received_digest: str  # of the data set's bytes as received
@@ -130,6 +130,8 @@ class Certificate:
     decoded_pixel_digest: str | None  # of what the payload decodes to, in the same form; every read is checked against it
     frames: tuple[FrameRecord, ...]
     received_bytes: int
+    received_pixel_bytes: int  # how many of them were the pixel value; 0 when it was not cut out
+    restores_received: bool  # whether the received bytes come back exactly (a zero-error result of JPEG input may not)
 
     @property
     def lossy(self) -> bool:
@@ -187,7 +189,7 @@ class NewInstance:
     certificate: Certificate
     header: bytes  # the data set's bytes with the pixel value cut out (all of them for verbatim)
     pixel_offset: int | None  # where in `header` the pixel value was cut out; None if nothing was
-    payload: bytes | None  # the codec's bytes; None for verbatim
+    payload: bytes | None  # the codec's bytes, or the pixel value as received; None if it is still in the header
     source: ReceivedFrom
 
 
