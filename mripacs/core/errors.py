@@ -12,6 +12,7 @@
     │   ├── CodecInputError          the array's shape or type cannot be coded
     │   ├── PayloadError             a payload is malformed or damaged
     │   ├── CodecLimitError          a payload claims more samples than allowed
+    │   ├── WorkerLostError          codec processes died, repeatedly, under one object
     │   └── CodecMismatchError       the proof failed: decoding did not give what encoding promised
     ├── PixelDataError               the pixels of a data set cannot be decoded
     ├── TranscodeError               a data set cannot be written in a transfer syntax
@@ -107,6 +108,10 @@ class PayloadError(CodecError):
 
 class CodecLimitError(PayloadError):
     """A payload claims more samples than the caller allows."""
+
+
+class WorkerLostError(CodecError):
+    """The codec processes died under the same object, repeatedly."""
 
 
 class CodecMismatchError(CodecError):

@@ -16,7 +16,7 @@ class Conditions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sop_class: Patterns = Field((), description="SOP Class UID or its name")
+    sop_class: Patterns = Field((), description="SOP Class UID")
     modality: Patterns = Field((), description="Modality (0008,0060)")
     image_type: Patterns = Field((), description="any value of Image Type (0008,0008), Frame Type or complex component")
     series_description: Patterns = Field((), description="Series Description (0008,103E)")

@@ -1,0 +1,235 @@
+"""One object, from received bytes to payload and certificate. Pure: runs in a worker process and touches nothing else.
+
+Each tier that fails hands the object to the next safer one, and the certificate says what stood in the way (G2).
+Nothing is believed: the payload is decoded again and compared before the original may be let go (G3 to G6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mripacs import codec
+from mripacs.core.digests import pixel_digest
+from mripacs.core.errors import CodecError, CodecMismatchError, PixelDataError
+from mripacs.core.model import Certificate, Decision, Encoded, FrameRecord, Generation, Target, TargetKind, Tier
+from mripacs.dicom import pixels, scan, transfer_syntax
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class CompressionJob:
+    """What a worker needs: the received bytes, their syntax, and what the policy chose."""
+
+    dataset: bytes
+    transfer_syntax: str
+    decision: Decision
+    max_samples: int
+    max_object_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """What a worker gives back: the bytes to store and their certificate."""
+
+    header: bytes
+    pixel_offset: int | None
+    payload: bytes | None
+    certificate: Certificate
+
+
+def compress(job: CompressionJob) -> Compressed:
+    """Compress and prove. Never raises for what a codec or a decoder cannot do: the object is then kept as it came."""
+    attempts = {Tier.KWAVELET: (_lossy, _lossless), Tier.LOSSLESS: (_lossless,), Tier.VERBATIM: ()}
+    obstacles: list[str] = []
+    for attempt in attempts[job.decision.tier]:
+        try:
+            return attempt(_Source.open(job), obstacles)
+        except (CodecError, PixelDataError) as error:
+            obstacles.append(f"{attempt.__name__.strip('_')}: {error}")
+        except Exception as error:  # noqa: BLE001 - G2: a defect of a codec must not cost the instance either
+            obstacles.append(f"{attempt.__name__.strip('_')}: unexpected {type(error).__name__}: {error}")
+    return _verbatim(job, obstacles)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A received data set with its frames decoded and, if they were native, the way back to its bytes."""
+
+    job: CompressionJob
+    plain: bytes  # the data set, inflated if it came deflated
+    syntax: str  # of `plain`
+    map: scan.DatasetMap
+    description: pixels.PixelDescription
+    frames: NDArray[Any]
+
+    @classmethod
+    def open(cls, job: CompressionJob) -> _Source:
+        plain, syntax = job.dataset, job.transfer_syntax
+        if transfer_syntax.is_deflated(syntax):
+            plain = transfer_syntax.inflate(plain, job.max_object_bytes)
+            syntax = transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN
+        dataset_map = scan.scan(plain, syntax)
+        description = pixels.describe(plain, dataset_map, syntax, max_samples=job.max_samples)
+        frames = pixels.decode_frames(plain, dataset_map, syntax, description)
+        return cls(job, plain, syntax, dataset_map, description, frames)
+
+    @property
+    def native(self) -> bool:
+        """Whether the received bytes can be put together again from header and frames."""
+        return self.plain is self.job.dataset and not transfer_syntax.is_encapsulated(self.syntax)
+
+    def cut(self) -> tuple[bytes, int, int]:
+        """Header bytes, where the pixels were, and how many bytes they took."""
+        header, offset = pixels.cut(self.plain, self.map, self.syntax, self.description)
+        return header, offset, len(self.plain) - len(header)
+
+
+def _lossy(source: _Source, obstacles: list[str]) -> Compressed:
+    """The K-wavelet codec to the policy's target."""
+    target = source.job.decision.target
+    if target is None:
+        raise CodecMismatchError("the policy chose a lossy tier without a target")
+    if source.description.samples != 1:
+        raise PixelDataError("more than one sample per pixel")
+    if pixels.high_bits_used(source.frames, source.description):
+        raise PixelDataError("bits outside Bits Stored carry something")
+    encoder = codec.get("kwavelet")
+    encoded = encoder.encode(source.frames, target)
+    decoded = _prove(encoder, encoded, source.frames)
+    _check_bound(source.frames, decoded, target, encoded.frames)
+    return _finish(source, Tier.KWAVELET, encoder, encoded, decoded, obstacles)
+
+
+def _lossless(source: _Source, obstacles: list[str]) -> Compressed:
+    """The lossless codec; only for native pixels, since a compressed stream cannot be made again to the bit."""
+    if not source.native:
+        return _as_received(source, obstacles)
+    encoder = codec.get("lossless")
+    encoded = encoder.encode(source.frames, None)
+    decoded = _prove(encoder, encoded, source.frames)
+    if not np.array_equal(decoded, source.frames):
+        raise CodecMismatchError("the lossless codec changed a pixel")
+    compressed = _finish(source, Tier.LOSSLESS, encoder, encoded, decoded, obstacles)
+    if not compressed.certificate.restores_received:
+        raise CodecMismatchError("the received bytes do not come back")
+    return compressed
+
+
+def _as_received(source: _Source, obstacles: list[str]) -> Compressed:
+    """Encapsulated pixels stay as they are, beside a header that compresses against its series."""
+    if source.plain is not source.job.dataset:
+        raise PixelDataError("a deflated data set is kept as received: deflating it again may give other bytes")
+    header, offset, pixel_bytes = source.cut()
+    return Compressed(
+        header,
+        offset,
+        source.plain[offset : offset + pixel_bytes],
+        _certificate(
+            source.job,
+            Tier.LOSSLESS,
+            obstacles,
+            source_pixel_digest=pixel_digest(source.frames),
+            received_pixel_bytes=pixel_bytes,
+        ),
+    )
+
+
+def _verbatim(job: CompressionJob, obstacles: list[str]) -> Compressed:
+    return Compressed(job.dataset, None, None, _certificate(job, Tier.VERBATIM, obstacles))
+
+
+def _prove(encoder: codec.Codec, encoded: Encoded, frames: NDArray[Any]) -> NDArray[Any]:
+    """Decode the payload as a reader would and compare with what the encoder promised."""
+    decoded = encoder.decode(encoded.payload, max_samples=max(1, frames.size))
+    if decoded.dtype != frames.dtype or not np.array_equal(decoded, encoded.decoded):
+        raise CodecMismatchError("the payload does not decode to what the encoder promised")
+    return decoded
+
+
+def _check_bound(
+    frames: NDArray[Any], decoded: NDArray[Any], target: Target, records: tuple[FrameRecord, ...]
+) -> None:
+    """Measure each frame's error again, apart from the codec's own account (G4)."""
+    for index, (before, after, record) in enumerate(zip(frames, decoded, records, strict=True)):
+        error = before.astype(np.int64) - after.astype(np.int64)
+        relative = float(np.sqrt(np.sum(error * error, dtype=np.float64)))
+        norm = float(np.sqrt(np.sum(np.square(before, dtype=np.float64))))
+        held = {
+            TargetKind.REL_ERROR: relative <= target.value * norm * (1 + 1e-12),  # float64 rounding of the two sums
+            TargetKind.MAX_ERROR: int(np.abs(error).max()) <= target.value,
+            TargetKind.K: record.k is None or record.k <= target.value or record.generation is not Generation.FIRST_LOSS,
+        }
+        if not held[target.kind]:
+            raise CodecMismatchError(f"frame {index + 1} misses {target}")
+
+
+def _finish(
+    source: _Source,
+    tier: Tier,
+    encoder: codec.Codec,
+    encoded: Encoded,
+    decoded: NDArray[Any],
+    obstacles: list[str],
+) -> Compressed:
+    header, offset, pixel_bytes = source.cut()
+    certificate = _certificate(
+        source.job,
+        tier,
+        obstacles,
+        codec_name=f"{encoder.name} {encoder.version}",
+        generation=_generation(encoded.frames),
+        source_pixel_digest=pixel_digest(source.frames),
+        decoded_pixel_digest=pixel_digest(decoded),
+        frames=encoded.frames,
+        received_pixel_bytes=pixel_bytes,
+        restores_received=source.native and _restores(source, header, offset, decoded),
+    )
+    return Compressed(header, offset, encoded.payload, certificate)
+
+
+def _restores(source: _Source, header: bytes, offset: int, decoded: NDArray[Any]) -> bool:
+    value = pixels.native_value(decoded, source.description, source.syntax)
+    return pixels.join(header, offset, value) == source.job.dataset
+
+
+def _generation(frames: tuple[FrameRecord, ...]) -> Generation:
+    """The instance's generation: lossy as soon as one frame lost something."""
+    found = {frame.generation for frame in frames}
+    return next(word for word in (Generation.FIRST_LOSS, Generation.STABLE, Generation.LOSSLESS) if word in found)
+
+
+def _certificate(
+    job: CompressionJob,
+    tier: Tier,
+    obstacles: list[str],
+    *,
+    codec_name: str | None = None,
+    generation: Generation = Generation.LOSSLESS,
+    source_pixel_digest: str | None = None,
+    decoded_pixel_digest: str | None = None,
+    frames: tuple[FrameRecord, ...] = (),
+    received_pixel_bytes: int = 0,
+    restores_received: bool = True,
+) -> Certificate:
+    asked = job.decision.target if tier is Tier.KWAVELET else None
+    return Certificate(
+        tier=tier,
+        rule=job.decision.rule,
+        reason="; ".join([job.decision.reason, *obstacles]),
+        codec=codec_name,
+        target=str(asked) if asked else None,
+        generation=generation,
+        received_digest=hashlib.sha256(job.dataset).hexdigest(),
+        source_pixel_digest=source_pixel_digest,
+        decoded_pixel_digest=decoded_pixel_digest,
+        frames=frames,
+        received_bytes=len(job.dataset),
+        received_pixel_bytes=received_pixel_bytes,
+        restores_received=restores_received,
+    )

@@ -1,0 +1,106 @@
+"""Codec processes: they keep the association threads free of numba's and numpy's work, and die alone."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from typing import Protocol, TypeVar
+
+from mripacs.core.errors import WorkerLostError
+
+log = logging.getLogger(__name__)
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+ATTEMPTS = 3  # a worker that dies takes its pool along, and with it the jobs of others: they get another try
+
+
+class Workers(Protocol):
+    """Runs a function of one argument somewhere and gives its result."""
+
+    def run(self, function: Callable[[Job], Result], job: Job) -> Result:
+        """Call `function(job)`; raises WorkerLostError if every attempt lost its worker."""
+
+    def close(self) -> None:
+        """Let no process behind."""
+
+
+class InCaller:
+    """No processes: the caller's own thread does the work. For scripts, tests and single imports."""
+
+    def run(self, function: Callable[[Job], Result], job: Job) -> Result:
+        """Call `function(job)` here."""
+        return function(job)
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class ProcessWorkers:
+    """A pool of `count` processes that compile or load the codec when they start.
+
+    Processes are spawned, not forked: the node has threads, and a fork of a threaded process can deadlock.
+    """
+
+    def __init__(self, count: int, warm_up: Callable[[], object]) -> None:
+        self._count = count
+        self._warm_up = warm_up
+        self._lock = threading.Lock()
+        self._pool = self._start()
+
+    def run(self, function: Callable[[Job], Result], job: Job) -> Result:
+        """Call `function(job)` in a worker; a pool broken by a dying worker is replaced and the job tried again."""
+        for _ in range(ATTEMPTS):
+            pool = self._pool
+            try:
+                return pool.submit(function, job).result()
+            except BrokenExecutor:
+                log.warning("a codec process died; starting new ones")
+                self._replace(pool)
+        raise WorkerLostError(f"codec processes died {ATTEMPTS} times under the same object")
+
+    def close(self) -> None:
+        """End the processes; jobs under way are finished."""
+        with self._lock:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_initialise)
+        for _ in range(self._count):  # the pool starts a process for each job that finds none idle
+            pool.submit(self._warm_up).add_done_callback(_log_failure)
+        return pool
+
+    def _replace(self, broken: ProcessPoolExecutor) -> None:
+        with self._lock:
+            if self._pool is broken:
+                broken.shutdown(wait=False)
+                self._pool = self._start()
+
+
+def start_workers(count: int, warm_up: Callable[[], object]) -> Workers:
+    """`count` processes, or none for 0."""
+    return ProcessWorkers(count, warm_up) if count else InCaller()
+
+
+def _log_failure(done: Future[object]) -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.error("the codec did not start: %s", error)
+
+
+def _initialise() -> None:
+    """In a new worker: leave Ctrl-C to the node, and end when the node is gone, even killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

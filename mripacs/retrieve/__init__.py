@@ -1,0 +1,1 @@
+"""The way out: query -> fetch -> decode -> check -> rebuild, and the checks of what is stored."""
