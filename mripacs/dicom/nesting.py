@@ -1,0 +1,76 @@
+"""Where a value of undefined length ends, however deep it is nested; a stack instead of recursion, linear time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mripacs.core.errors import NotDicomError, TruncatedDatasetError
+from mripacs.dicom.headers import (
+    IMPLICIT,
+    ITEM,
+    ITEM_END,
+    ITEM_GROUP,
+    SEQUENCE_END,
+    UNDEFINED_LENGTH,
+    Buffer,
+    Dialect,
+    item_dialect,
+    read_header,
+    tag_text,
+)
+
+
+class ValueEnd(NamedTuple):
+    """Where a value of undefined length ends: before its delimiter, after it, and how deep it was nested."""
+
+    value_end: int
+    end: int
+    depth: int
+    delimited: bool  # False when the bytes ended before the delimiter did
+
+
+def content_dialect(vr: str | None, dialect: Dialect) -> Dialect:
+    """The dialect inside a sequence: UN of undefined length holds implicit little endian (PS3.5 6.2.2 note 4)."""
+    return IMPLICIT if vr == "UN" else dialect
+
+
+def skip_undefined(buffer: Buffer, position: int, end: int, dialect: Dialect) -> ValueEnd:
+    """The end of the sequence (or list of fragments) of undefined length whose value starts at `position`.
+
+    Items of defined length are jumped over. Delimiters that are missing at `end` are taken as there.
+    Raises TruncatedDatasetError when `end` lies inside an item or element, NotDicomError for anything but items.
+    """
+    stack = [(False, dialect)]  # (inside an item?, dialect), innermost last
+    depth = 1
+    while position < end:
+        inside_item, current = stack[-1]
+        tag, vr, length, start = read_header(buffer, position, end, current)
+        if tag == SEQUENCE_END or (inside_item and tag == ITEM_END):
+            if inside_item and tag == SEQUENCE_END:  # the item's own delimiter was left out
+                stack.pop()
+            stack.pop()
+            if not stack:
+                return ValueEnd(position, start, (depth + 1) // 2, delimited=True)
+            position = start
+        elif length == UNDEFINED_LENGTH:
+            _check_place(tag, inside_item, position)
+            inner = content_dialect(vr, current) if inside_item else item_dialect(buffer, start, end, current)
+            stack.append((not inside_item, inner))
+            depth = max(depth, len(stack))
+            position = start
+        else:
+            _check_place(tag, inside_item, position)
+            position = _jump(tag, start, length, end)
+    return ValueEnd(end, end, (depth + 1) // 2, delimited=False)
+
+
+def _check_place(tag: int, inside_item: bool, position: int) -> None:
+    if inside_item == (tag >> 16 == ITEM_GROUP) or (not inside_item and tag != ITEM):
+        place = "inside an item" if inside_item else "where a sequence item should start"
+        raise NotDicomError(f"{tag_text(tag)} stands {place} at offset {position}")
+
+
+def _jump(tag: int, start: int, length: int, end: int) -> int:
+    if length > end - start:
+        raise TruncatedDatasetError(f"the data set ends inside {tag_text(tag)} at offset {start}")
+    return start + length
