@@ -122,12 +122,14 @@ class Certificate:
     tier: Tier
     rule: str  # the policy rule that chose the tier
     reason: str  # why, and if the tier differs from what the rule asked for, what stood in the way
-    codec: str | None  # name and version, for instance "kwavelet 1"; None: the payload, if any, is the pixel value as received
+    # Name and version, for instance "kwavelet 1"; None: the payload, if any, is the pixel value as received.
+    codec: str | None
     target: str | None  # for instance "rel_error=0.05"
     generation: Generation
     received_digest: str  # of the data set's bytes as received
     source_pixel_digest: str | None  # of the source frames, C order, little endian; None where pixels were not decoded
-    decoded_pixel_digest: str | None  # of what the payload decodes to, in the same form; every read is checked against it
+    # Of what the payload decodes to, in the same form as source_pixel_digest; every read is checked against it.
+    decoded_pixel_digest: str | None
     frames: tuple[FrameRecord, ...]
     received_bytes: int
     received_pixel_bytes: int  # how many of them were the pixel value; 0 when it was not cut out

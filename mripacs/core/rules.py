@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from mripacs.core.model import Target, TargetKind
+from mripacs.core.section import Section
 
 Patterns = tuple[str, ...]  # shell patterns (*, ?), matched without case; any of them may hold
 
 
-class Conditions(BaseModel):
+class Conditions(Section):
     """All conditions that are given must hold; a rule without conditions always holds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sop_class: Patterns = Field((), description="SOP Class UID")
     modality: Patterns = Field((), description="Modality (0008,0060)")
@@ -31,10 +30,8 @@ class Conditions(BaseModel):
     signed: bool | None = Field(None, description="Pixel Representation is signed")
 
 
-class Rule(BaseModel):
+class Rule(Section):
     """A name, conditions, and how an object that meets them is kept."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, max_length=64)
     when: Conditions = Conditions()
@@ -53,13 +50,13 @@ class Rule(BaseModel):
     @property
     def target(self) -> Target | None:
         """The codec's target; None for tiers without loss."""
-        return next((Target(kind, float(value)) for kind in TargetKind if (value := getattr(self, kind)) is not None), None)
+        return next(
+            (Target(kind, float(value)) for kind in TargetKind if (value := getattr(self, kind)) is not None), None
+        )
 
 
-class PolicySettings(BaseModel):
+class PolicySettings(Section):
     """Ordered rules; the first that holds decides. The shipped ones follow the site's own unless switched off."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rules: tuple[Rule, ...] = Field((), description="the site's own rules, first match wins, before the shipped ones")
     use_shipped_rules: bool = Field(True, description="append the rules that mripacs ships (ingest/shipped_rules.py)")

@@ -1,31 +1,34 @@
 """The configuration: one frozen tree, read from a TOML file, then MRIPACS_* environment variables, then flags.
 
 Each field's description says what it means and in what unit; `config/mripacs.toml` documents the same keys for people,
-and a test keeps the two together. Environment names join section and key by two underscores: MRIPACS_DIMSE__PORT=104.
+and a test keeps the two together. Environment names join section and key by two underscores: MRIPACS_DIMSE__PORT=104;
+lists and tables are JSON there: MRIPACS_DIMSE__DESTINATIONS='{"VIEWER": {"host": "10.0.0.7", "port": 104}}'.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from mripacs.core.errors import SettingsError
+from mripacs.core.refusal import ALLOWED, explain, known_keys
 from mripacs.core.rules import PolicySettings
+from mripacs.core.section import Section
 
 ENV_PREFIX = "MRIPACS_"
-AE_TITLE = r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$"  # PS3.5 6.2, VR AE: 16 characters, no backslash or control, no outer spaces
 
-
-class Section(BaseModel):
-    """A table of the configuration: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+AE_TITLE_WORDS = "1 to 16 printable ASCII characters, no backslash, no space at either end"
+AeTitle = Annotated[
+    str,  # PS3.5 6.2, VR AE; outer spaces mean nothing in DICOM, so two titles that differ only there would be one
+    Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$", json_schema_extra={ALLOWED: AE_TITLE_WORDS}),
+]
 
 
 class ArchiveSettings(Section):
@@ -33,9 +36,14 @@ class ArchiveSettings(Section):
 
     directory: Path = Field(Path("mripacs-data"), description="folder of the embedded database")
     database_url: str | None = Field(
-        None, description="SQLAlchemy URL; unset: SQLite at <directory>/mripacs.db", pattern=r"^(sqlite|postgresql)"
+        None,
+        pattern=r"^(sqlite|postgresql)(\+[a-z0-9_]+)?://",
+        json_schema_extra={ALLOWED: "URL that begins with sqlite:// or postgresql://"},
+        description="SQLAlchemy URL; unset: SQLite at <directory>/mripacs.db",
     )
-    identity: Literal["derive", "keep"] = Field("derive", description="UID of a lossy result: a derived one or the original")
+    identity: Literal["derive", "keep"] = Field(
+        "derive", description="UID of a lossy result: a derived one or the original"
+    )
     on_conflict: Literal["refuse"] = Field("refuse", description="what happens to another object under a stored UID")
     rewrite_references: bool = Field(False, description="objects that refer to lossy instances leave with derived UIDs")
     workers: int = Field(
@@ -47,7 +55,7 @@ class Destination(Section):
     """An application entity that C-MOVE may send to."""
 
     host: str = Field(min_length=1, description="name or address")
-    port: int = Field(ge=1, le=65535)
+    port: int = Field(ge=1, le=65535, description="TCP port")
 
 
 class DimseSettings(Section):
@@ -55,12 +63,14 @@ class DimseSettings(Section):
 
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(11112, ge=0, le=65535, description="TCP port; 0 lets the system choose")
-    ae_title: str = Field("MRIPACS", pattern=AE_TITLE, description="our application entity title")
+    ae_title: AeTitle = Field("MRIPACS", description="our application entity title")
     require_called_ae: bool = Field(False, description="refuse associations that call another title")
     max_associations: int = Field(32, ge=1, le=1000, description="associations served at once")
     max_pdu_bytes: int = Field(131072, ge=4096, le=16777216, description="largest PDU that we receive, in bytes")
     idle_timeout_s: float = Field(60, gt=0, le=86400, description="seconds without traffic before an association ends")
-    destinations: Mapping[str, Destination] = Field(default_factory=dict, description="C-MOVE destinations by AE title")
+    destinations: Mapping[AeTitle, Destination] = Field(
+        default_factory=dict, description="C-MOVE destinations by AE title"
+    )
 
 
 class LimitSettings(Section):
@@ -77,12 +87,8 @@ class LogSettings(Section):
     json_lines: bool = Field(False, description="one JSON object a line instead of text")
 
 
-class Settings(BaseSettings):
+class Settings(Section):
     """The whole configuration."""
-
-    model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__", nested_model_default_partial_update=True
-    )
 
     archive: ArchiveSettings = ArchiveSettings()
     dimse: DimseSettings = DimseSettings()
@@ -92,20 +98,13 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
-        """The SQLAlchemy URL in force."""
-        return self.archive.database_url or f"sqlite:///{self.archive.directory / 'mripacs.db'}"
+        """The SQLAlchemy URL in force. A bare `postgresql://` means psycopg 3, the driver that the extra installs."""
+        url = self.archive.database_url or f"sqlite:///{self.archive.directory / 'mripacs.db'}"
+        scheme, _, rest = url.partition("://")
+        return f"postgresql+psycopg://{rest}" if scheme == "postgresql" else url
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load_settings` merges: nothing is read behind the caller's back."""
-        return (init_settings,)
+
+SECTIONS: Mapping[str, type[Section]] = {name: type(field.default) for name, field in Settings.model_fields.items()}
 
 
 def load_settings(
@@ -116,7 +115,8 @@ def load_settings(
     """Merge file, environment and flags, later ones winning key by key.
 
     path : a TOML file; None reads none. flags : nested mapping, None values are ignored.
-    environment : defaults to the process's. Raises SettingsError naming the key, the value and what is allowed.
+    environment : defaults to the process's; only names that begin with MRIPACS_ are looked at.
+    Raises SettingsError naming the key, the value and what is allowed.
     """
     merged = _read_toml(path) if path else {}
     _merge(merged, _read_environment(os.environ if environment is None else environment))
@@ -124,7 +124,7 @@ def load_settings(
     try:
         return Settings(**merged)
     except ValidationError as error:
-        raise SettingsError(_explain(error, path)) from error
+        raise SettingsError(explain(error, Settings, f"settings ({path})" if path else "settings")) from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -137,39 +137,35 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Nested values of the MRIPACS_SECTION__KEY variables; JSON for lists and tables."""
-    ours = {name: value for name, value in environment.items() if name.upper().startswith(ENV_PREFIX)}
-    for name in ours:
-        section, _, key = name.upper().removeprefix(ENV_PREFIX).partition("__")
-        if section.lower() not in Settings.model_fields or not key:
-            known = ", ".join(f"{ENV_PREFIX}{field.upper()}__..." for field in Settings.model_fields)
-            raise SettingsError(f"environment variable {name} names no setting; known: {known}")
-    source = EnvSettingsSource(Settings)
-    source.env_vars = {name.lower(): value for name, value in ours.items()}
+    """Nested values of the MRIPACS_SECTION__KEY variables, still text where a key takes a single value."""
+    nested: dict[str, Any] = {}
+    for name, text in environment.items():
+        if not name.upper().startswith(ENV_PREFIX):
+            continue
+        section, _, key = name[len(ENV_PREFIX) :].lower().partition("__")
+        table = SECTIONS.get(section)
+        if table is None:
+            raise SettingsError(f"environment variable {name}: unknown section; known: {known_keys(Settings)}")
+        if key not in table.model_fields:
+            raise SettingsError(f"environment variable {name}: unknown key; known here: {known_keys(table)}")
+        nested.setdefault(section, {})[key] = _from_text(name, text, table.model_fields[key])
+    return nested
+
+
+def _from_text(name: str, text: str, field: FieldInfo) -> Any:
+    if get_origin(field.annotation) not in (tuple, Mapping):
+        return text
     try:
-        return source()
-    except Exception as error:  # pydantic-settings raises its own SettingsError for values that are no JSON
-        raise SettingsError(f"environment: {error}") from error
+        return json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"environment variable {name} = {text!r}: allowed is JSON ({error})") from error
 
 
 def _merge(into: dict[str, Any], changes: Mapping[str, Any]) -> None:
     for key, value in changes.items():
         if isinstance(value, Mapping):
             existing = into.setdefault(key, {})
-            if isinstance(existing, dict):
+            if isinstance(existing, dict):  # if not, the wrong value stays in place and is refused with its key
                 _merge(existing, value)
-                continue
-        if value is not None:
+        elif value is not None:
             into[key] = value
-
-
-def _explain(error: ValidationError, path: Path | None) -> str:
-    problems = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            problems.append(f"{key}: unknown key")
-        else:
-            problems.append(f"{key} = {problem['input']!r}: {problem['msg']}")
-    where = f"settings ({path})" if path else "settings"
-    return f"{where}: " + "; ".join(problems)
