@@ -1,0 +1,174 @@
+"""The public facade: an archive that stores, finds and gives back DICOM objects.
+
+    with mripacs.Archive.open("archive-folder") as archive:
+        receipt = archive.store("slice.dcm")
+        for row in archive.find(level="STUDY", PatientID="4711"):
+            ...
+        dataset = archive.fetch(receipt.sop_instance_uid)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from mripacs.core.errors import MripacsError
+from mripacs.core.model import (
+    ArchiveStatistics,
+    InstanceIdentity,
+    InstanceSelection,
+    Outgoing,
+    Query,
+    Receipt,
+    ReceivedObject,
+    VerifyFinding,
+)
+from mripacs.core.settings import Settings, load_settings
+from mripacs.dicom import part10
+from mripacs.ingest.policy import Policy
+from mripacs.ingest.receive import Ingest
+from mripacs.ingest.workers import Workers, start_workers
+from mripacs.retrieve.fetch import Retrieve
+from mripacs.retrieve.matching import parse_level, parse_query
+from mripacs.retrieve.verify import verify_archive
+from mripacs.store import Store
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+IN_FLIGHT_PER_WORKER = 2  # objects of one `store_many` under way for each worker: one coded, one committed
+
+
+class Archive:
+    """One archive on one database. Thread-safe; close it, or use it as a context manager."""
+
+    def __init__(self, settings: Settings, store: Store, workers: Workers) -> None:
+        self.settings = settings
+        self._store = store
+        self._workers = workers
+        self._retrieve = Retrieve(store, settings.archive.rewrite_references)
+        self._ingest = Ingest(
+            store=store,
+            policy=Policy.from_settings(settings.policy),
+            workers=workers,
+            settings=settings.archive,
+            limits=settings.limits,
+            served=self._retrieve.fetch,
+        )
+
+    @classmethod
+    def open(cls, directory: Path | str | None = None, *, settings: Settings | None = None, workers: int = 0) -> Self:
+        """Open an archive, creating it if it is not there.
+
+        directory : folder of the embedded database; overrides the settings' one.
+        settings : the whole configuration (`mripacs.load_settings`); defaults apply where it is None.
+        workers : codec processes; 0 codes in the calling thread, which needs no `if __name__ == "__main__"` guard.
+        Raises StoreError when the database cannot be opened, SchemaError when it needs an upgrade.
+        """
+        if settings is None:
+            settings = load_settings(environment={})
+        if directory is not None:
+            location = settings.archive.model_copy(update={"directory": Path(directory), "database_url": None})
+            settings = settings.model_copy(update={"archive": location})
+        store = Store.open(settings.database_url)
+        return cls(settings, store, start_workers(workers, _warm_up))
+
+    def store(self, item: ReceivedObject | Path | str | bytes | Dataset) -> Receipt:
+        """Store one object durably: a file's path, its bytes, a pydicom data set, or an object from the wire.
+
+        Raises RefusedError (not DICOM, no identity, conflict, too large) or StoreError; then nothing of it is kept.
+        """
+        received = item if isinstance(item, ReceivedObject) else part10.read_part10(item)
+        return self._ingest.receive(received)
+
+    def store_many(self, items: Iterable[Path]) -> Iterator[tuple[Path, Receipt | MripacsError]]:
+        """Store files, several at once where there are workers; gives each path with its receipt or its error."""
+        concurrency = max(1, IN_FLIGHT_PER_WORKER * self.settings.archive.workers)
+        remaining = iter(items)
+        with ThreadPoolExecutor(concurrency, thread_name_prefix="store") as threads:
+            while batch := list(islice(remaining, 8 * concurrency)):
+                yield from zip(batch, threads.map(self._store_or_error, batch), strict=True)
+
+    def find(self, level: str = "STUDY", **keys: str) -> Iterator[dict[str, str | int]]:
+        """Rows at a level (PATIENT, STUDY, SERIES, IMAGE) that match DICOM keys given by keyword (PS3.4 C.2.2.2).
+
+        Wildcards, ranges and lists (joined by a backslash) as in C-FIND; an empty key is returned and matches all.
+        Raises QueryError.
+        """
+        return self.query(parse_query(parse_level(level), keys))
+
+    def query(self, query: Query) -> Iterator[dict[str, str | int]]:
+        """Rows for a parsed query."""
+        return self._retrieve.find(query)
+
+    def select(self, selection: InstanceSelection) -> list[InstanceIdentity]:
+        """The instances that UIDs at any level name; original UIDs find derived instances."""
+        return self._retrieve.select(selection)
+
+    def identify(self, uid: str) -> InstanceIdentity:
+        """Identity and certificate of the instance served or received under `uid`. Raises UnknownInstanceError."""
+        return self._retrieve.identify(uid)
+
+    def fetch(self, uid: str) -> Dataset:
+        """The instance as a pydicom data set with file meta information, its pixels checked."""
+        return part10.to_dataset(self.fetch_encoded(uid))
+
+    def fetch_encoded(self, uid: str, accepted: Collection[str] | None = None) -> Outgoing:
+        """The instance's bytes, in one of the accepted transfer syntaxes or as it is natively given out.
+
+        Raises UnknownInstanceError, DamagedInstanceError, TranscodeError.
+        """
+        return self._retrieve.fetch(uid) if accepted is None else self._retrieve.fetch_as(uid, accepted)
+
+    def __iter__(self) -> Iterator[InstanceIdentity]:
+        """Every instance's identity, in the order of their UIDs; instances stored meanwhile may be left out."""
+        after: str | None = None
+        while batch := self._store.uids_after(after):
+            for uid in batch:
+                yield self.identify(uid)
+            after = batch[-1]
+
+    def statistics(self) -> ArchiveStatistics:
+        """Totals of what was received and what is kept."""
+        return self._store.statistics()
+
+    def verify(self) -> Iterator[tuple[str, list[VerifyFinding]]]:
+        """Read every instance and check every digest and proof; see `retrieve.verify.verify_archive`."""
+        return verify_archive(self._store)
+
+    def export(self, identity: InstanceIdentity, directory: Path) -> Path:
+        """Write an instance as a Part 10 file under study/series/instance.dcm; gives its path."""
+        folder = directory / identity.study_instance_uid / identity.series_instance_uid
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{identity.sop_instance_uid}.dcm"
+        path.write_bytes(part10.write_part10(self.fetch_encoded(identity.sop_instance_uid)))
+        return path
+
+    def close(self) -> None:
+        """Finish what is under way, end the codec processes and close the database."""
+        self._workers.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _store_or_error(self, path: Path) -> Receipt | MripacsError:
+        try:
+            return self.store(path)
+        except MripacsError as error:
+            return error
+
+
+def _warm_up() -> float:
+    """In a worker: compile or load the codec before the first object waits for it."""
+    from mripacs import codec  # noqa: PLC0415 - numba loads only where pixels are coded
+
+    return codec.warm_up()
+
+

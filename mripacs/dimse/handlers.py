@@ -1,0 +1,152 @@
+"""Event handlers that answer C-ECHO, C-STORE, C-FIND, C-GET and C-MOVE from an archive."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+from pynetdicom.presentation import PresentationContext, build_context
+
+from mripacs.core.model import InstanceIdentity, ReceivedObject
+from mripacs.core.settings import Destination
+from mripacs.dicom.transfer_syntax import UNCOMPRESSED_SYNTAXES
+from mripacs.dimse import identifiers, move_check, raw_send, statuses
+from mripacs.dimse.negotiation import accept_echo, accept_relational_queries, accept_storage_contexts
+from mripacs.dimse.sockets import NO_DELAY
+from mripacs.retrieve.fetch import syntaxes_of
+from mripacs.retrieve.matching import parse_query, parse_selection
+
+if TYPE_CHECKING:
+    from mripacs.archive import Archive
+
+log = logging.getLogger(__name__)
+Answer = tuple[int | Dataset, Dataset | None]
+MAX_CONTEXTS = 128  # presentation context IDs are the odd numbers to 255 (PS3.8 9.3.2.2)
+
+
+def evt_handlers(
+    archive: Archive, destinations: Mapping[str, Destination] | None = None
+) -> list[tuple[evt.EventType, Callable[..., Any]]]:
+    """Handlers for `AE.start_server(evt_handlers=...)`: storage, query and retrieve from `archive`.
+
+    destinations : AE titles that C-MOVE may send to; the archive's settings where it is None.
+    Storage contexts are accepted as they are proposed; add contexts for Verification and Query/Retrieve to the AE.
+    """
+    raw_send.install()
+    move_check.install()
+    known = archive.settings.dimse.destinations if destinations is None else destinations
+    return [
+        NO_DELAY,
+        (evt.EVT_REQUESTED, accept_storage_contexts),
+        (evt.EVT_SOP_EXTENDED, accept_relational_queries),
+        (evt.EVT_C_ECHO, accept_echo),
+        (evt.EVT_C_STORE, _bind(_handle_store, archive)),
+        (evt.EVT_C_FIND, _bind(_handle_find, archive)),
+        (evt.EVT_C_GET, _bind(_handle_get, archive)),
+        (evt.EVT_C_MOVE, _bind(_handle_move, archive, known)),
+    ]
+
+
+def _bind(handler: Callable[..., Any], *arguments: Any) -> Callable[[evt.Event], Any]:
+    def bound(event: evt.Event) -> Any:
+        return handler(event, *arguments)
+
+    return bound
+
+
+def _handle_store(event: evt.Event, archive: Archive) -> int | Dataset:
+    """PS3.4 B.2: success only after the commit, by the raw bytes of the request."""
+    request, requestor = event.request, event.assoc.requestor
+    received = ReceivedObject(
+        dataset=request.DataSet.getvalue() if request.DataSet else b"",
+        transfer_syntax=str(event.context.transfer_syntax),
+        sop_class_uid=str(request.AffectedSOPClassUID or ""),
+        sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
+        source="C-STORE",
+        calling_ae=requestor.ae_title,
+        called_ae=event.assoc.acceptor.ae_title,
+        peer=f"{requestor.address}:{requestor.port}",
+    )
+    try:
+        archive.store(received)
+    except Exception as error:  # noqa: BLE001 - a defect must be a failure status, not a dead association
+        return statuses.failure(error)
+    return statuses.SUCCESS
+
+
+def _handle_find(event: evt.Event, archive: Archive) -> Iterator[Answer]:
+    """PS3.4 C.4.1: one pending response for each match, until cancelled."""
+    try:
+        request = identifiers.read_identifier(event)
+        level = identifiers.level_of(request)
+        query = parse_query(level, identifiers.matching_keys(request))
+        pending = statuses.PENDING if archive.supports(query) else statuses.PENDING_UNSUPPORTED_KEYS
+        for row in archive.query(query):
+            if event.is_cancelled:
+                yield statuses.CANCEL, None
+                return
+            title = event.assoc.acceptor.ae_title
+            yield pending, identifiers.response_identifier(request, row, level, title)
+    except Exception as error:  # noqa: BLE001 - as above
+        yield statuses.failure(error), None
+
+
+def _selected(event: evt.Event, archive: Archive) -> list[InstanceIdentity]:
+    request = identifiers.read_identifier(event)
+    return archive.select(parse_selection(identifiers.level_of(request), identifiers.matching_keys(request)))
+
+
+def _handle_get(event: evt.Event, archive: Archive) -> Iterator[Any]:
+    """PS3.4 C.4.3: the number of sub-operations, then the instances over this association."""
+    try:
+        instances = _selected(event, archive)
+    except Exception as error:  # noqa: BLE001 - as above
+        yield 1
+        yield statuses.failure(error), None
+        return
+    yield len(instances)
+    yield from _sub_operations(event, archive, instances)
+
+
+def _handle_move(event: evt.Event, archive: Archive, destinations: Mapping[str, Destination]) -> Iterator[Any]:
+    """PS3.4 C.4.2: the destination and its contexts, the number of sub-operations, then the instances."""
+    title = (event.request.MoveDestination or "").strip()
+    destination = destinations.get(title)
+    if destination is None:
+        log.warning("C-MOVE to unknown destination %r refused", title)
+        yield None, None  # pynetdicom answers 0xA801
+        return
+    try:
+        instances = _selected(event, archive)
+    except Exception as error:
+        statuses.failure(error)  # logged; pynetdicom answers 0xC514, identifiers were checked before
+        raise
+    yield destination.host, destination.port, {"contexts": _proposals(instances), "evt_handlers": [NO_DELAY]}
+    yield len(instances)
+    yield from _sub_operations(event, archive, instances)
+
+
+def _sub_operations(event: evt.Event, archive: Archive, instances: Iterable[InstanceIdentity]) -> Iterator[Answer]:
+    """A pending answer for each instance; one that cannot be fetched or sent counts as failed, by its UID."""
+    for identity in instances:
+        if event.is_cancelled:
+            yield statuses.CANCEL, None
+            return
+        yield statuses.PENDING, raw_send.RawInstance(identity.sop_class_uid, identity.sop_instance_uid, archive.fetch_encoded)
+
+
+def _proposals(instances: Iterable[InstanceIdentity]) -> list[PresentationContext]:
+    """Contexts for a C-MOVE: for each SOP class its instances' own syntaxes one by one, and one with the native ones."""
+    own: dict[tuple[str, str], None] = {}
+    classes: dict[str, None] = {}
+    for identity in instances:
+        classes[identity.sop_class_uid] = None
+        best = syntaxes_of(identity)[0]
+        if best not in UNCOMPRESSED_SYNTAXES:
+            own[identity.sop_class_uid, best] = None
+    native = [build_context(uid, list(UNCOMPRESSED_SYNTAXES)) for uid in classes]
+    compressed = [build_context(uid, [syntax]) for uid, syntax in own]
+    return (native + compressed)[:MAX_CONTEXTS]

@@ -1,0 +1,99 @@
+"""Identifiers of C-FIND, C-GET and C-MOVE: pydicom data sets to matching keys by keyword, and rows back to data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.uid import UID
+from pynetdicom import evt
+from pynetdicom.dsutils import decode
+
+from mripacs.core.errors import QueryError
+from mripacs.core.model import Level
+from mripacs.retrieve.matching import parse_level
+
+MAX_ELEMENTS = 512  # in an identifier; real ones have some dozens
+
+
+def read_identifier(event: evt.Event) -> Dataset:
+    """The request's identifier, wholly decoded. Raises QueryError when it is no data set."""
+    return decode_identifier(event.request.Identifier, event.context.transfer_syntax)
+
+
+def decode_identifier(encoded: BytesIO | None, syntax: UID) -> Dataset:
+    """An identifier from its bytes in the context's transfer syntax. Raises QueryError when it is no data set."""
+    try:
+        identifier = decode(
+            encoded or BytesIO(), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated
+        )
+    except Exception as error:  # pydicom raises whatever its readers meet in hostile bytes
+        raise QueryError(f"the identifier is no data set: {type(error).__name__}") from error
+    check_decodable(identifier)
+    return identifier
+
+
+def check_decodable(identifier: Dataset) -> None:
+    """Decode every value now, so that hostile bytes are met here. Raises QueryError."""
+    if len(identifier) > MAX_ELEMENTS:
+        raise QueryError(f"the identifier has {len(identifier)} elements, {MAX_ELEMENTS} are allowed")
+    try:
+        identifier.decode()
+    except Exception as error:  # as above, in its value converters
+        raise QueryError(f"the identifier has a value that cannot be decoded: {type(error).__name__}") from error
+
+
+def level_of(identifier: Dataset) -> Level:
+    """Query/Retrieve Level (0008,0052). Raises QueryError when it is absent or unknown."""
+    return parse_level(str(identifier.get("QueryRetrieveLevel", "") or ""))
+
+
+def matching_keys(identifier: Dataset) -> dict[str, str]:
+    """Keyword to text for every key that has a keyword; sequences match universally (PS3.4 C.2.2.2.6 is optional)."""
+    return {
+        element.keyword: "" if element.VR == "SQ" else _text(element.value) for element in identifier if element.keyword
+    }
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, MultiValue | list | tuple):
+        return "\\".join(str(item) for item in value)
+    return str(value)
+
+
+def response_identifier(
+    request: Dataset, row: Mapping[str, str | int], level: Level, retrieve_ae_title: str
+) -> Dataset:
+    """A C-FIND response: every requested key with its value or empty, plus what PS3.4 C.4.1.1.3.2 asks for."""
+    response = Dataset()
+    response.SpecificCharacterSet = "ISO_IR 192"
+    for key in request:
+        response.add(_answer(key, row))
+    response.QueryRetrieveLevel = level.value
+    response.RetrieveAETitle = retrieve_ae_title
+    response.InstanceAvailability = "ONLINE"
+    return response
+
+
+def _answer(key: DataElement, row: Mapping[str, str | int]) -> DataElement:
+    if key.keyword == "SpecificCharacterSet":
+        return DataElement(key.tag, "CS", "ISO_IR 192")
+    if key.VR == "SQ":
+        return DataElement(key.tag, "SQ", [])
+    value = row.get(key.keyword, "")
+    return DataElement(key.tag, key.VR, _numbers(value) if key.VR in _BINARY_VRS else str(value))
+
+
+def _numbers(value: str | int) -> int | list[int] | None:
+    """US, UL, SS, SL values: one, several, or none."""
+    numbers = [int(part) for part in str(value).split("\\") if part.strip().lstrip("-").isdigit()]
+    return numbers[0] if len(numbers) == 1 else numbers or None
+
+
+_BINARY_VRS = frozenset({"US", "UL", "SS", "SL"})

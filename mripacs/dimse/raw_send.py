@@ -1,0 +1,75 @@
+"""C-STORE of bytes as they are: lossless instances leave exactly as they were received.
+
+pynetdicom sends Dataset objects, which it encodes anew: sequence lengths, group lengths and anything odd would change.
+Its two seams used here are `Association.send_c_store` and the name `encode` in its association module; the tests fail
+when a new version moves either. Objects that are not `RawInstance` pass through untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import pynetdicom.association as association_module
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID
+from pynetdicom.association import Association
+
+from mripacs.core.model import Outgoing, ReceivedObject
+
+_plain_encode = association_module.encode
+_plain_send_c_store = Association.send_c_store
+
+
+class RawInstance(Dataset):
+    """Stands for an instance in pynetdicom's eyes; its bytes are fetched when an association is there to send them on.
+
+    Holds only the SOP class and instance UID, which pynetdicom reports as failed when the fetch or the send fails.
+    """
+
+    def __init__(
+        self, sop_class_uid: str, sop_instance_uid: str, fetch: Callable[[str, Collection[str]], Outgoing]
+    ) -> None:
+        super().__init__()
+        self.SOPClassUID = sop_class_uid
+        self.SOPInstanceUID = sop_instance_uid
+        object.__setattr__(self, "_fetch", fetch)
+        object.__setattr__(self, "_encoded", b"")
+
+    @classmethod
+    def of(cls, item: ReceivedObject) -> RawInstance:
+        """An object at hand, which goes out as it is or not at all."""
+        outgoing = Outgoing(item.sop_class_uid, item.sop_instance_uid, item.transfer_syntax, item.dataset)
+        return cls(item.sop_class_uid, item.sop_instance_uid, lambda _uid, _accepted: outgoing)
+
+    def fetch_for(self, association: Association) -> None:
+        """Fetch in a transfer syntax accepted for this SOP class. Raises what fetching raises: the send then failed."""
+        accepted = {
+            str(context.transfer_syntax[0])
+            for context in association.accepted_contexts
+            if context.abstract_syntax == self.SOPClassUID and context.as_scu
+        }
+        outgoing = self._fetch(str(self.SOPInstanceUID), accepted)
+        self.SOPInstanceUID = outgoing.sop_instance_uid
+        self.file_meta = FileMetaDataset()
+        self.file_meta.TransferSyntaxUID = UID(outgoing.transfer_syntax)
+        object.__setattr__(self, "_encoded", outgoing.dataset)
+
+
+def _send_c_store(self: Association, dataset: Any, *args: Any, **kwargs: Any) -> Dataset:
+    if isinstance(dataset, RawInstance):
+        dataset.fetch_for(self)
+    return _plain_send_c_store(self, dataset, *args, **kwargs)
+
+
+def _encode(dataset: Dataset, *args: Any, **kwargs: Any) -> bytes | None:
+    if isinstance(dataset, RawInstance):
+        encoded: bytes = dataset._encoded
+        return encoded
+    return _plain_encode(dataset, *args, **kwargs)
+
+
+def install() -> None:
+    """Put both functions in place; calling it again changes nothing."""
+    association_module.encode = _encode
+    Association.send_c_store = _send_c_store

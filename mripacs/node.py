@@ -1,0 +1,54 @@
+"""The running node: what starts, in which order, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import Self
+
+from mripacs.archive import Archive
+from mripacs.core.settings import Settings
+from mripacs.dimse import DicomServer
+
+log = logging.getLogger(__name__)
+
+
+class Node:
+    """Archive first, then the doors; doors close first. Use as a context manager, or `run_until_signal`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._archive = Archive.open(settings=settings, workers=settings.archive.workers)
+        self._server = DicomServer(self._archive)
+
+    @property
+    def archive(self) -> Archive:
+        """The archive behind the doors."""
+        return self._archive
+
+    @property
+    def dicom_port(self) -> int:
+        """The TCP port of the DICOM door."""
+        return self._server.port
+
+    def __enter__(self) -> Self:
+        try:
+            self._server.start()
+        except BaseException:
+            self._archive.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+        self._archive.close()
+        log.info("stopped")
+
+
+def run_until_signal(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM, then end in order."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with Node(settings):
+        ended.wait()
