@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag, tag_for_keyword, repeater_has_tag
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag, repeater_has_tag, tag_for_keyword
 
-_CACHED_TAGS = 8192  # twice what PS3.6 lists: an attacker's random tags cannot grow the cache without bound
+_CACHED = 8192  # twice what PS3.6 lists: an attacker's random tags cannot grow a cache without bound
 
 
-@lru_cache(_CACHED_TAGS)
+@lru_cache(_CACHED)
 def is_public(tag: int) -> bool:
     """Whether PS3.6 lists the tag (repeating groups included)."""
     return dictionary_has_tag(tag) or repeater_has_tag(tag)
 
 
-@lru_cache(_CACHED_TAGS)
-def vr_of(tag: int) -> str:
+@lru_cache(_CACHED)
+def vr_of_tag(tag: int) -> str:
     """The VR of an element that was written without one; "UN" when nobody knows.
 
     Ambiguous VRs come back as PS3.6 writes them ("US or SS", "OB or OW"). Private elements are UN except private
@@ -30,9 +30,16 @@ def vr_of(tag: int) -> str:
     return dictionary_VR(tag) if is_public(tag) else "UN"
 
 
-@lru_cache(_CACHED_TAGS)
+@lru_cache(_CACHED)
+def vr_of(keyword: str) -> str:
+    """The VR of the element with this keyword, as PS3.6 writes it; "UN" for keywords that it does not list."""
+    tag = tag_for_keyword(keyword)
+    return "UN" if tag is None else vr_of_tag(tag)
+
+
+@lru_cache(_CACHED)
 def keyword_of(tag: int) -> str:
-    """The keyword, "" for private and unknown tags."""
+    """The keyword; "" for private and unknown tags."""
     return keyword_for_tag(tag)
 
 
