@@ -1,0 +1,37 @@
+"""Fixed points of the round trip: images y with D(Q(W y)) = y, which a second encode at the same step gives back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mripacs.codec.kwavelet.kernel import ClipRange, Quantised, decode, quantise, transform
+
+# Real slices take 1 to 7 rounds at steps of 3 grey levels and more, most of them 1 or 2.
+MAX_ROUNDS = 10
+
+
+def settle(first: Quantised, clip: ClipRange) -> tuple[Quantised, NDArray[np.int64]] | None:
+    """Iterate y <- D(Q(W y)) at constant step from y = D(first) until the indices stay as they are.
+
+    Returns indices q and pixels y with Q(W y) = q and D(q) = y, or None if MAX_ROUNDS do not get there. `clip` must
+    hold D(first)'s pixels; any range of the pixels' own does just as well afterwards (docs: clip range).
+    """
+    quantised = first
+    for _ in range(MAX_ROUNDS):
+        pixels = decode(quantised, clip)
+        again = quantise(transform(pixels), first.step)
+        if np.array_equal(again.indices, quantised.indices):
+            return quantised, pixels
+        quantised = again
+    return None
+
+
+def is_fixed_point(pixels: NDArray[Any], coefficients: NDArray[np.int64], step: int) -> Quantised | None:
+    """Q(coefficients) at `step` if it decodes to exactly `pixels` under their own clip range, else None."""
+    quantised = quantise(coefficients, step)
+    if np.array_equal(decode(quantised, ClipRange.of(pixels)), pixels):
+        return quantised
+    return None

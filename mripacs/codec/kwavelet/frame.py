@@ -1,0 +1,95 @@
+"""One frame of codec kwavelet: from pixels to the frame's bytes and record, and back.
+
+Order of questions: constant? already a fixed point? is there a fixed point within the target that detection would find
+again? If nothing else, the lossless codec's frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mripacs.codec.exact import encode_exact
+from mripacs.codec.frames import FrameKind, encode_constant, head
+from mripacs.codec.kwavelet import context_coder
+from mripacs.codec.kwavelet.detect import detect
+from mripacs.codec.kwavelet.kernel import ClipRange, Quantised, decode, transform
+from mripacs.codec.kwavelet.metrics import frame_record
+from mripacs.codec.kwavelet.search import candidates
+from mripacs.codec.kwavelet.steps import STEP_COUNT, grey_levels
+from mripacs.codec.payload import Reader, Shape
+from mripacs.core.errors import PayloadError
+from mripacs.core.model import FrameRecord, Generation, Target
+
+STEP_BITS = 11
+MAX_BITS = 16  # of an unsigned sample; a signed one has 15 and its sign
+
+
+@dataclass(frozen=True, slots=True)
+class CodedFrame:
+    """A frame's bytes, its record, and what it decodes to (rows, columns)."""
+
+    data: bytes
+    record: FrameRecord
+    decoded: NDArray[Any]
+
+
+def encode_frame(frame: NDArray[Any], shape: Shape, target: Target) -> CodedFrame:
+    """Code a frame (rows, columns) of uint8, uint16 or int16 within the target."""
+    stable = _stable_bytes(frame)
+    if stable is not None:
+        return _coded(frame, frame, stable, Generation.STABLE)
+    for trial in candidates(frame, transform(frame), target):
+        decoded = trial.pixels.astype(shape.dtype)
+        found = _stable_bytes(decoded)
+        if found is not None:
+            return _coded(frame, decoded, found, Generation.FIRST_LOSS)
+    return CodedFrame(encode_exact(frame, shape), frame_record(frame, frame, Generation.LOSSLESS), frame)
+
+
+def _stable_bytes(frame: NDArray[Any]) -> tuple[bytes, Quantised | None] | None:
+    """Bytes that decode to exactly this frame and that any later encode of it finds again; None if there are none."""
+    if (frame == frame.flat[0]).all():
+        return encode_constant(frame), None
+    quantised = detect(frame, transform(frame))
+    return None if quantised is None else (pack_quantised(quantised, ClipRange.of(frame)), quantised)
+
+
+def _coded(
+    frame: NDArray[Any], decoded: NDArray[Any], stable: tuple[bytes, Quantised | None], generation: Generation
+) -> CodedFrame:
+    data, quantised = stable
+    if quantised is None:
+        exact = np.array_equal(frame, decoded)
+        return CodedFrame(data, frame_record(frame, decoded, Generation.LOSSLESS if exact else generation), decoded)
+    step, k = grey_levels(quantised.step), quantised.nonzero
+    return CodedFrame(data, frame_record(frame, decoded, generation, step, k), decoded)
+
+
+def pack_quantised(quantised: Quantised, clip: ClipRange) -> bytes:
+    """A kwavelet frame's bytes (`mripacs.codec.frames` has the table)."""
+    detail = MAX_BITS + clip.bits if clip.signed else clip.bits - 1
+    step = quantised.step.to_bytes(2, "little")
+    return head(FrameKind.KWAVELET, detail) + step + context_coder.encode(quantised)
+
+
+def decode_frame(detail: int, reader: Reader, shape: Shape) -> NDArray[Any]:
+    """A kwavelet frame (rows, columns) from its clip code and the bytes after it.
+
+    Raises PayloadError for unknown modes and steps, pixels outside the sample type, and impossible coded bands.
+    """
+    if shape.samples_per_pixel != 1:
+        raise PayloadError("a kwavelet frame has one sample a pixel")
+    signed = detail >= MAX_BITS
+    clip = ClipRange(signed, detail - MAX_BITS if signed else detail + 1)
+    limits = np.iinfo(shape.dtype)
+    if clip.low < limits.min or clip.high > limits.max:
+        raise PayloadError(f"pixels from {clip.low} to {clip.high} do not fit {shape.dtype}")
+    mode, step = divmod(int.from_bytes(reader.take(2), "little"), 1 << STEP_BITS)
+    if mode != 0 or step >= STEP_COUNT:
+        raise PayloadError(f"unknown coding mode {mode} or step {step}")
+    quantised = context_coder.decode(reader.take(reader.left), shape.rows, shape.columns, step)
+    return decode(quantised, clip).astype(shape.dtype)

@@ -1,0 +1,73 @@
+"""Adaptive bit probabilities, mixed in the logistic domain, in integers.
+
+A slot holds the probability of a one (22 bits) and how often it was seen (9 bits); it moves by 1/(n + 1.5) of the
+surprise, n at most COUNT_LIMIT. A decision names several slots; their logits (stretch, 8 fractional bits) are summed
+with weights (16 fractional bits), and the weights follow the gradient of the code length (Mahoney's lpaq, 2007).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from mripacs.codec.kwavelet.range_coder import code
+
+COUNT_BITS = 9
+PROBABILITY_BITS = 22
+COUNT_LIMIT = 255
+LOGIT_LIMIT = 2047  # logits of +-8: the cheapest decision costs 0.0005 bit
+MAX_INPUTS = 10
+HALF_SLOT = 1 << (PROBABILITY_BITS - 1 + COUNT_BITS)
+UNIT_WEIGHT = 1 << 16
+WEIGHT_LIMIT = 1 << 20  # +-16: never reached in practice, keeps hostile streams inside int32
+
+
+class Machine(NamedTuple):
+    """All that coding a frame changes, plus the constant tables; arrays, so that compiled code can take it."""
+
+    buffer: NDArray[np.uint8]
+    registers: NDArray[np.int64]  # of the range coder
+    slots: NDArray[np.int32]  # probability << COUNT_BITS | count
+    weights: NDArray[np.int32]  # (sets, MAX_INPUTS)
+    stretch: NDArray[np.int32]  # (4096,) logit of the probability's top 12 bits
+    squash: NDArray[np.int32]  # (4096,) probability in 1/65536 of logit - 2048
+    reciprocal: NDArray[np.int32]  # (COUNT_LIMIT + 1,) 65536 / (n + 1.5)
+    inputs: NDArray[np.int64]  # (MAX_INPUTS,) slots of the decision at hand
+    logits: NDArray[np.int64]  # (MAX_INPUTS,)
+    tuning: NDArray[np.int64]  # learning rate of the weights
+
+
+@njit(cache=True)
+def decide(machine: Machine, count: int, weight_set: int, bit: int) -> int:
+    """Code one bit with the first `count` of machine.inputs and learn from it; returns the bit."""
+    slots, weights, inputs, logits = machine.slots, machine.weights, machine.inputs, machine.logits
+    total = 0
+    for k in range(count):
+        logits[k] = machine.stretch[slots[inputs[k]] >> 19]
+        total += logits[k] * weights[weight_set, k]
+    logit = min(max(total >> 16, -LOGIT_LIMIT), LOGIT_LIMIT)
+    probability = np.int64(machine.squash[logit + 2048])
+    bit = code(machine.buffer, machine.registers, probability, bit)
+    error = ((bit << 16) - probability) * machine.tuning[0]
+    goal = bit * ((1 << PROBABILITY_BITS) - 1)
+    for k in range(count):
+        weight = weights[weight_set, k] + ((logits[k] * error + (1 << 17)) >> 18)
+        weights[weight_set, k] = min(max(weight, -WEIGHT_LIMIT), WEIGHT_LIMIT)
+        slot = np.int64(slots[inputs[k]])
+        seen = slot & ((1 << COUNT_BITS) - 1)
+        believed = slot >> COUNT_BITS
+        believed += ((goal - believed) * machine.reciprocal[seen]) >> 16
+        slots[inputs[k]] = (believed << COUNT_BITS) | min(seen + 1, COUNT_LIMIT)
+    return bit
+
+
+@njit(cache=True)
+def code_raw(machine: Machine, width: int, value: int) -> int:
+    """Code `width` bits of `value`, highest first, without a model; returns the value."""
+    coded = 0
+    for position in range(width - 1, -1, -1):
+        coded = 2 * coded + code(machine.buffer, machine.registers, 32768, (value >> position) & 1)
+    return coded

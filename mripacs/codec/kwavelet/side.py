@@ -1,0 +1,119 @@
+"""What is known of a band's coefficients before the band is coded: maps made from the coarser bands and its sisters.
+
+Parent, sister and low-pass activity say how large coefficients will be; the prediction says on which side of zero.
+The low-pass image used is the decoder's own reconstruction at the band's scale, so both ends see the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from mripacs.codec.kwavelet.bands import HH, HL, LH
+
+PATCH = 5  # the low-pass patch around a coefficient is 5 x 5
+MARGIN = PATCH // 2
+# Low-pass values are clamped to +-2^32 before sums and products, so that no stream can leave int64.
+LOW_PASS_LIMIT = 1 << 32
+PREDICTION_LIMIT = 1 << 20
+# Predictions are in 1/256 step; their weights on low-pass differences have 12 fractional bits, on indices 8.
+LOW_PASS_WEIGHT_BITS = 12
+INVERSE_STEP_BITS = 30
+
+
+@njit(cache=True)
+def pad_low_pass(low: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The low-pass image clamped and repeated MARGIN samples past its borders."""
+    rows, columns = low.shape
+    padded = np.empty((rows + 2 * MARGIN, columns + 2 * MARGIN), np.int64)
+    for i in range(rows + 2 * MARGIN):
+        y = min(max(i - MARGIN, 0), rows - 1)
+        for j in range(columns + 2 * MARGIN):
+            x = min(max(j - MARGIN, 0), columns - 1)
+            padded[i, j] = min(max(low[y, x], -LOW_PASS_LIMIT), LOW_PASS_LIMIT)
+    return padded
+
+
+@njit(cache=True)
+def parent_map(parent: NDArray[np.int32], rows: int, columns: int) -> NDArray[np.int32]:
+    """Sum of magnitudes in the 3 x 3 around the parent, its centre counted thrice; for a band of (rows, columns)."""
+    height, width = parent.shape
+    sums = np.zeros((height, width), np.int32)
+    for i in range(height):
+        for j in range(width):
+            total = 2 * abs(np.int64(parent[i, j]))
+            for y in range(max(i - 1, 0), min(i + 2, height)):
+                for x in range(max(j - 1, 0), min(j + 2, width)):
+                    total += abs(np.int64(parent[y, x]))
+            sums[i, j] = min(total, 1 << 20)
+    energy = np.zeros((rows, columns), np.int32)
+    for i in range(rows):
+        for j in range(columns):
+            energy[i, j] = sums[min(i >> 1, height - 1), min(j >> 1, width - 1)]
+    return energy
+
+
+@njit(cache=True)
+def add_sister(
+    sister: NDArray[np.int32], weights: NDArray[np.int32], energy: NDArray[np.int32], prediction: NDArray[np.int64]
+) -> None:
+    """Add a sister band's 3 x 3 magnitudes (centre thrice) to `energy` and its signed share to `prediction`.
+
+    The sister may be one row or column smaller or larger than the band; places outside count as zero.
+    weights : int32 (9,), 1/256 step per index.
+    """
+    rows, columns = energy.shape
+    height, width = sister.shape
+    for i in range(rows):
+        for j in range(columns):
+            total, signed = 0, 0
+            for y in range(max(i - 1, 0), min(i + 2, height)):
+                for x in range(max(j - 1, 0), min(j + 2, width)):
+                    index = np.int64(sister[y, x])
+                    if index != 0:
+                        total += abs(index) * (3 if y == i and x == j else 1)
+                        signed += index * weights[(y - i + 1) * 3 + x - j + 1]
+            energy[i, j] = min(energy[i, j] + total, 1 << 20)
+            prediction[i, j] = min(max(prediction[i, j] + signed, -PREDICTION_LIMIT), PREDICTION_LIMIT)
+
+
+@njit(cache=True)
+def low_pass_maps(
+    padded: NDArray[np.int64],
+    orientation: int,
+    step: int,
+    weights: NDArray[np.int32],
+    activity: NDArray[np.int32],
+    prediction: NDArray[np.int64],
+) -> None:
+    """Fill `activity` (1/16 step) and `prediction` (1/256 step) from the 5 x 5 low-pass patch of each coefficient.
+
+    Activity is the second difference plus half the first one along the direction in which the band is high-pass;
+    for HH the mixed difference. weights : int32 (25,), the patch in raster order, its centre unused.
+    """
+    rows, columns = activity.shape
+    inverse = (1 << INVERSE_STEP_BITS) // step
+    for i in range(rows):
+        y = min(i, padded.shape[0] - 1 - 2 * MARGIN)
+        for j in range(columns):
+            x = min(j, padded.shape[1] - 1 - 2 * MARGIN)
+            centre = padded[y + 2, x + 2]
+            total = 0
+            for a in range(5):
+                for b in range(5):
+                    total += (padded[y + a, x + b] - centre) * weights[5 * a + b]
+            share = ((total >> LOW_PASS_WEIGHT_BITS) * inverse) >> (INVERSE_STEP_BITS - 8)
+            prediction[i, j] = min(max(share, -PREDICTION_LIMIT), PREDICTION_LIMIT)
+            if orientation == LH:
+                before, after = padded[y + 2, x + 1], padded[y + 2, x + 3]
+            elif orientation == HL:
+                before, after = padded[y + 1, x + 2], padded[y + 3, x + 2]
+            else:
+                before = (padded[y + 1, x + 1] + padded[y + 3, x + 3]) // 2
+                after = (padded[y + 1, x + 3] + padded[y + 3, x + 1]) // 2
+            if orientation == HH:
+                rough = 2 * abs(after - before)
+            else:
+                rough = abs(before + after - 2 * centre) + (abs(after - before) >> 1)
+            activity[i, j] = min((rough * inverse) >> (INVERSE_STEP_BITS - 4), 1 << 16)
