@@ -11,7 +11,7 @@
     ├── CodecError
     │   ├── CodecInputError          the array's shape or type cannot be coded
     │   ├── PayloadError             a payload is malformed or damaged
-    │   ├── CodecLimitError          a payload claims more samples than allowed
+    │   │   └── CodecLimitError      a payload claims more samples than allowed
     │   ├── WorkerLostError          codec processes died, repeatedly, under one object
     │   └── CodecMismatchError       the proof failed: decoding did not give what encoding promised
     ├── PixelDataError               the pixels of a data set cannot be decoded
