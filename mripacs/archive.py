@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 from mripacs.core.errors import MripacsError
 from mripacs.core.model import (
     ArchiveStatistics,
+    Decision,
     InstanceIdentity,
     InstanceSelection,
     Outgoing,
@@ -29,7 +31,7 @@ from mripacs.core.model import (
 from mripacs.core.settings import Settings, load_settings
 from mripacs.dicom import part10
 from mripacs.ingest.policy import Policy
-from mripacs.ingest.receive import Ingest
+from mripacs.ingest.receive import Ingest, inspect
 from mripacs.ingest.workers import Workers, start_workers
 from mripacs.retrieve.fetch import Retrieve
 from mripacs.retrieve.matching import parse_level, parse_query
@@ -39,6 +41,7 @@ from mripacs.store import Store
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+BATCHES_AHEAD = 8  # rounds of work read ahead by `store_many`: bounds its memory
 IN_FLIGHT_PER_WORKER = 2  # objects of one `store_many` under way for each worker: one coded, one committed
 
 
@@ -49,6 +52,7 @@ class Archive:
         self.settings = settings
         self._store = store
         self._workers = workers
+        self._concurrency = workers.count
         self._retrieve = Retrieve(store, settings.archive.rewrite_references)
         self._ingest = Ingest(
             store=store,
@@ -84,13 +88,19 @@ class Archive:
         received = item if isinstance(item, ReceivedObject) else part10.read_part10(item)
         return self._ingest.receive(received)
 
-    def store_many(self, items: Iterable[Path]) -> Iterator[tuple[Path, Receipt | MripacsError]]:
-        """Store files, several at once where there are workers; gives each path with its receipt or its error."""
-        concurrency = max(1, IN_FLIGHT_PER_WORKER * self.settings.archive.workers)
+    def store_many(
+        self, items: Iterable[tuple[str, Path | bytes]]
+    ) -> Iterator[tuple[str, Receipt | MripacsError]]:
+        """Store labelled files or their bytes, several at once where there are workers, in their order.
+
+        Gives each label with its receipt or its error; an error concerns that item alone.
+        """
+        concurrency = max(1, IN_FLIGHT_PER_WORKER * self._concurrency)
         remaining = iter(items)
         with ThreadPoolExecutor(concurrency, thread_name_prefix="store") as threads:
-            while batch := list(islice(remaining, 8 * concurrency)):
-                yield from zip(batch, threads.map(self._store_or_error, batch), strict=True)
+            while batch := list(islice(remaining, BATCHES_AHEAD * concurrency)):
+                outcomes = threads.map(self._store_or_error, (content for _, content in batch))
+                yield from zip((label for label, _ in batch), outcomes, strict=True)
 
     def find(self, level: str = "STUDY", **keys: str) -> Iterator[dict[str, str | int]]:
         """Rows at a level (PATIENT, STUDY, SERIES, IMAGE) that match DICOM keys given by keyword (PS3.4 C.2.2.2).
@@ -103,6 +113,10 @@ class Archive:
     def query(self, query: Query) -> Iterator[dict[str, str | int]]:
         """Rows for a parsed query."""
         return self._retrieve.find(query)
+
+    def supports(self, query: Query) -> bool:
+        """Whether every key of a query is one that this archive matches by."""
+        return self._retrieve.supports(query)
 
     def select(self, selection: InstanceSelection) -> list[InstanceIdentity]:
         """The instances that UIDs at any level name; original UIDs find derived instances."""
@@ -125,11 +139,7 @@ class Archive:
 
     def __iter__(self) -> Iterator[InstanceIdentity]:
         """Every instance's identity, in the order of their UIDs; instances stored meanwhile may be left out."""
-        after: str | None = None
-        while batch := self._store.uids_after(after):
-            for uid in batch:
-                yield self.identify(uid)
-            after = batch[-1]
+        return (self.identify(uid) for uid in self._store.iterate_uids())
 
     def statistics(self) -> ArchiveStatistics:
         """Totals of what was received and what is kept."""
@@ -158,9 +168,9 @@ class Archive:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _store_or_error(self, path: Path) -> Receipt | MripacsError:
+    def _store_or_error(self, content: Path | bytes) -> Receipt | MripacsError:
         try:
-            return self.store(path)
+            return self.store(content)
         except MripacsError as error:
             return error
 
@@ -172,3 +182,9 @@ def _warm_up() -> float:
     return codec.warm_up()
 
 
+
+
+def explain_policy(path: Path, settings: Settings, calling_ae: str = "") -> Decision:
+    """What the settings' policy would choose for a file. Raises RefusedError for what would not be taken."""
+    received = replace(part10.read_part10(path), calling_ae=calling_ae)
+    return inspect(received, Policy.from_settings(settings.policy), settings.limits).decision

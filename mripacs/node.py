@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from pathlib import Path
 from typing import Self
 
 from mripacs.archive import Archive
@@ -45,10 +46,15 @@ class Node:
         log.info("stopped")
 
 
-def run_until_signal(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM, then end in order."""
+def run_until_signal(settings: Settings, port_file: Path | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, then end in order.
+
+    port_file : is written with the DICOM port once it is listened on, for whoever started the node with port 0.
+    """
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with Node(settings):
+    with Node(settings) as node:
+        if port_file is not None:
+            port_file.write_text(f"{node.dicom_port}\n", encoding="ascii")
         ended.wait()

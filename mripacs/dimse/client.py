@@ -18,7 +18,7 @@ from pynetdicom.sop_class import (
 
 from mripacs.core.errors import MripacsError, PeerError
 from mripacs.core.model import Outgoing, ReceivedObject
-from mripacs.dicom.transfer_syntax import UNCOMPRESSED_SYNTAXES
+from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
 from mripacs.dimse import identifiers, raw_send
 from mripacs.dimse.handlers import MAX_CONTEXTS
 from mripacs.dimse.sockets import NO_DELAY
@@ -88,7 +88,7 @@ def _send_one(association: Association, item: ReceivedObject) -> SendResult:
 def find(peer: Peer, level: str, keys: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """C-FIND in the study root model; gives each match by keyword. Raises PeerError."""
     request = _identifier(level, keys)
-    with _associated(peer, [build_context(StudyRootQueryRetrieveInformationModelFind, list(UNCOMPRESSED_SYNTAXES))]) as association:
+    with _associated(peer, [build_context(StudyRootQueryRetrieveInformationModelFind, list(NATIVE_SYNTAXES))]) as association:
         for status, match in association.send_c_find(request, StudyRootQueryRetrieveInformationModelFind):
             if "Status" in status and status.Status in PENDING:
                 yield identifiers.matching_keys(match)
@@ -118,7 +118,7 @@ def get(
 
     classes = list(dict.fromkeys(sop_classes))[:GET_CLASSES]
     model = StudyRootQueryRetrieveInformationModelGet
-    contexts = [build_context(model), *(build_context(uid, list(UNCOMPRESSED_SYNTAXES)) for uid in classes)]
+    contexts = [build_context(model), *(build_context(uid, list(NATIVE_SYNTAXES)) for uid in classes)]
     roles = [build_role(uid, scp_role=True) for uid in classes]
     counts = {"completed": 0, "failed": 0, "warning": 0}
     with _associated(peer, contexts, roles=roles, handlers=[(evt.EVT_C_STORE, store)]) as association:

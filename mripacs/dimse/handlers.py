@@ -12,7 +12,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from mripacs.core.model import InstanceIdentity, ReceivedObject
 from mripacs.core.settings import Destination
-from mripacs.dicom.transfer_syntax import UNCOMPRESSED_SYNTAXES
+from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
 from mripacs.dimse import identifiers, move_check, raw_send, statuses
 from mripacs.dimse.negotiation import accept_echo, accept_relational_queries, accept_storage_contexts
 from mripacs.dimse.sockets import NO_DELAY
@@ -145,8 +145,8 @@ def _proposals(instances: Iterable[InstanceIdentity]) -> list[PresentationContex
     for identity in instances:
         classes[identity.sop_class_uid] = None
         best = syntaxes_of(identity)[0]
-        if best not in UNCOMPRESSED_SYNTAXES:
+        if best not in NATIVE_SYNTAXES:
             own[identity.sop_class_uid, best] = None
-    native = [build_context(uid, list(UNCOMPRESSED_SYNTAXES)) for uid in classes]
+    native = [build_context(uid, list(NATIVE_SYNTAXES)) for uid in classes]
     compressed = [build_context(uid, [syntax]) for uid, syntax in own]
     return (native + compressed)[:MAX_CONTEXTS]

@@ -23,7 +23,7 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
-from mripacs.dicom.transfer_syntax import STORAGE_SYNTAXES, UNCOMPRESSED_SYNTAXES
+from mripacs.dicom.transfer_syntax import STORAGE_SYNTAXES, NATIVE_SYNTAXES
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,9 @@ SERVICES = (
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
-QUERY_SYNTAXES = list(UNCOMPRESSED_SYNTAXES)
-_STORAGE_UIDS = frozenset(sop_classes._STORAGE_CLASSES.values())
+QUERY_SYNTAXES = list(NATIVE_SYNTAXES)
+STORAGE_CLASSES = tuple(str(uid) for uid in sop_classes._STORAGE_CLASSES.values())
+_STORAGE_UIDS = frozenset(STORAGE_CLASSES)
 DICOM_ROOT = "1.2.840.10008."  # UIDs under it are the standard's own; all others are private (PS3.5 9)
 
 

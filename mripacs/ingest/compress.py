@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mripacs import codec
+from mripacs.codec import registry
+from mripacs.codec.contract import Codec
 from mripacs.core.digests import pixel_digest
 from mripacs.core.errors import CodecError, CodecMismatchError, PixelDataError
 from mripacs.core.model import Certificate, Decision, Encoded, FrameRecord, Generation, Target, TargetKind, Tier
@@ -99,7 +100,7 @@ def _lossy(source: _Source, obstacles: list[str]) -> Compressed:
         raise PixelDataError("more than one sample per pixel")
     if pixels.high_bits_used(source.frames, source.description):
         raise PixelDataError("bits outside Bits Stored carry something")
-    encoder = codec.get("kwavelet")
+    encoder = registry.find("kwavelet")
     encoded = encoder.encode(source.frames, target)
     decoded = _prove(encoder, encoded, source.frames)
     _check_bound(source.frames, decoded, target, encoded.frames)
@@ -110,7 +111,7 @@ def _lossless(source: _Source, obstacles: list[str]) -> Compressed:
     """The lossless codec; only for native pixels, since a compressed stream cannot be made again to the bit."""
     if not source.native:
         return _as_received(source, obstacles)
-    encoder = codec.get("lossless")
+    encoder = registry.find("lossless")
     encoded = encoder.encode(source.frames, None)
     decoded = _prove(encoder, encoded, source.frames)
     if not np.array_equal(decoded, source.frames):
@@ -144,7 +145,7 @@ def _verbatim(job: CompressionJob, obstacles: list[str]) -> Compressed:
     return Compressed(job.dataset, None, None, _certificate(job, Tier.VERBATIM, obstacles))
 
 
-def _prove(encoder: codec.Codec, encoded: Encoded, frames: NDArray[Any]) -> NDArray[Any]:
+def _prove(encoder: Codec, encoded: Encoded, frames: NDArray[Any]) -> NDArray[Any]:
     """Decode the payload as a reader would and compare with what the encoder promised."""
     decoded = encoder.decode(encoded.payload, max_samples=max(1, frames.size))
     if decoded.dtype != frames.dtype or not np.array_equal(decoded, encoded.decoded):
@@ -172,7 +173,7 @@ def _check_bound(
 def _finish(
     source: _Source,
     tier: Tier,
-    encoder: codec.Codec,
+    encoder: Codec,
     encoded: Encoded,
     decoded: NDArray[Any],
     obstacles: list[str],

@@ -23,6 +23,10 @@ ATTEMPTS = 3  # a worker that dies takes its pool along, and with it the jobs of
 class Workers(Protocol):
     """Runs a function of one argument somewhere and gives its result."""
 
+    @property
+    def count(self) -> int:
+        """How many functions run at once; 0 when the caller's threads do the work."""
+
     def run(self, function: Callable[[Job], Result], job: Job) -> Result:
         """Call `function(job)`; raises WorkerLostError if every attempt lost its worker."""
 
@@ -32,6 +36,8 @@ class Workers(Protocol):
 
 class InCaller:
     """No processes: the caller's own thread does the work. For scripts, tests and single imports."""
+
+    count = 0
 
     def run(self, function: Callable[[Job], Result], job: Job) -> Result:
         """Call `function(job)` here."""
@@ -48,7 +54,7 @@ class ProcessWorkers:
     """
 
     def __init__(self, count: int, warm_up: Callable[[], object]) -> None:
-        self._count = count
+        self.count = count
         self._warm_up = warm_up
         self._lock = threading.Lock()
         self._pool = self._start()
@@ -71,8 +77,8 @@ class ProcessWorkers:
 
     def _start(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_initialise)
-        for _ in range(self._count):  # the pool starts a process for each job that finds none idle
+        pool = ProcessPoolExecutor(self.count, mp_context=context, initializer=_initialise)
+        for _ in range(self.count):  # the pool starts a process for each job that finds none idle
             pool.submit(self._warm_up).add_done_callback(_log_failure)
         return pool
 

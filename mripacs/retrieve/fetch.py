@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from mripacs.core.errors import TranscodeError, UnknownInstanceError
 from mripacs.core.model import InstanceIdentity, InstanceSelection, Outgoing, Query
-from mripacs.dicom import references, transcode
+from mripacs.dicom import references, transcode, transfer_syntax
 from mripacs.retrieve.rebuild import rebuild_instance
 from mripacs.store import Store
+from mripacs.store.keys import KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,10 @@ class Retrieve:
     def find(self, query: Query) -> Iterator[dict[str, str | int]]:
         """Rows that match, by keyword, at the query's level."""
         return self.store.query(query)
+
+    def supports(self, query: Query) -> bool:
+        """Whether the store matches by every key that the query constrains or asks for."""
+        return all(keyword in KEYS for keyword in query.return_keywords)
 
     def select(self, selection: InstanceSelection) -> list[InstanceIdentity]:
         """The instances that a selection names, in a stable order; original UIDs find derived instances."""
@@ -57,5 +62,5 @@ class Retrieve:
 
 def syntaxes_of(identity: InstanceIdentity) -> tuple[str, ...]:
     """The transfer syntaxes that an instance can leave in, best first, known without reading it."""
-    native = transcode.EXPLICIT_VR_LITTLE_ENDIAN
+    native = transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN
     return transcode.targets_for(identity.transfer_syntax if identity.certificate.restores_received else native)

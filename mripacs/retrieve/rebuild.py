@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from mripacs import codec
+from mripacs.codec import registry
 from mripacs.core.digests import pixel_digest
 from mripacs.core.errors import CodecError, DamagedInstanceError
 from mripacs.core.model import Outgoing, StoredInstance
@@ -45,9 +45,9 @@ def decode_frames(stored: StoredInstance) -> NDArray[Any]:
     certificate = stored.identity.certificate
     if certificate.codec is None or stored.payload is None:
         raise DamagedInstanceError(f"{stored.identity.sop_instance_uid} has no coded pixels")
-    name = certificate.codec.partition(" ")[0]
+    name, _, version = certificate.codec.partition(" ")
     try:
-        frames = codec.get(name).decode(stored.payload)
+        frames = registry.find(name, int(version)).decode(stored.payload)
     except CodecError as error:
         raise DamagedInstanceError(f"{stored.identity.sop_instance_uid}: payload: {error}") from error
     if pixel_digest(frames) != certificate.decoded_pixel_digest:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mripacs import codec
+from mripacs.codec import registry
 from mripacs.core.errors import CodecError, DamagedInstanceError, MripacsError
 from mripacs.core.model import Generation, StoredInstance, Target, TargetKind, Tier, VerifyFinding
 from mripacs.retrieve.rebuild import decode_frames, rebuild_instance
@@ -32,11 +32,8 @@ def verify_instance(store: Store, uid: str) -> list[VerifyFinding]:
 
 def verify_archive(store: Store) -> Iterator[tuple[str, list[VerifyFinding]]]:
     """Every instance with its findings, then ("", findings) of what belongs to none: references and counts."""
-    after: str | None = None
-    while batch := store.uids_after(after):
-        for uid in batch:
-            yield uid, verify_instance(store, uid)
-        after = batch[-1]
+    for uid in store.iterate_uids():
+        yield uid, verify_instance(store, uid)
     yield "", store.check_references()
 
 
@@ -48,7 +45,7 @@ def _check_stability(stored: StoredInstance) -> Iterator[VerifyFinding]:
     uid = stored.identity.sop_instance_uid
     frames = decode_frames(stored)
     try:
-        again = codec.get(Tier.KWAVELET).encode(frames, ANY_TARGET)
+        again = registry.find(Tier.KWAVELET).encode(frames, ANY_TARGET)
     except CodecError as error:
         yield VerifyFinding(uid, "stability", str(error))
         return

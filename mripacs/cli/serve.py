@@ -1,0 +1,31 @@
+"""`mripacs serve`: the node, until it is told to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mripacs.cli.context import options_of
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the tree."""
+    app.command()(serve)
+
+
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port to listen on; 0 lets the system choose.")] = None,
+    ae_title: Annotated[str | None, typer.Option(help="Our application entity title.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Codec processes.")] = None,
+    port_file: Annotated[Path | None, typer.Option(help="Write the port that is listened on into this file.")] = None,
+) -> None:
+    """Run the node: C-ECHO, C-STORE, C-FIND, C-GET, C-MOVE, until SIGINT or SIGTERM."""
+    flags = {"dimse": {"host": host, "port": port, "ae_title": ae_title}, "archive": {"workers": workers}}
+    settings = options_of(ctx).settings(flags)
+    from mripacs.node import run_until_signal  # noqa: PLC0415 - `mripacs --help` stays light
+
+    run_until_signal(settings, port_file)
