@@ -1,0 +1,10 @@
+"""What must survive a power cut: tables, index, payloads, header references, queries, audit events, migrations' runner.
+
+`Store` is the whole room for others; `migrate` has what `mripacs admin db` needs. The only room that knows SQLAlchemy,
+Alembic and zstandard.
+"""
+
+from mripacs.store.migrate import check, current, upgrade
+from mripacs.store.store import AddedInstance, Store
+
+__all__ = ["AddedInstance", "Store", "check", "current", "upgrade"]

@@ -1,0 +1,136 @@
+"""What `mripacs admin verify` asks the store: digests of stored bytes, and whether rows agree with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, case, func, or_, select
+
+from mripacs.core.errors import DamagedInstanceError, UnknownInstanceError
+from mripacs.core.model import VerifyFinding
+from mripacs.store import schema
+from mripacs.store.headers import ReferenceCache
+from mripacs.store.reading import checked_header, checked_payload, find_reference, read_reference, rows_with_blobs
+
+_study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
+
+
+def verify_bytes(connection: Connection, uid: str) -> list[VerifyFinding]:
+    """Findings about payload, header and header reference of one instance, read from the disk, not from a cache."""
+    row = next(iter(rows_with_blobs(connection, uid)), None)
+    if row is None:
+        raise UnknownInstanceError(f"no instance {uid} is stored")
+    served = row["sop_instance_uid"]
+    findings = [*_attempt(served, "payload", lambda: checked_payload(row))]
+    try:
+        reference = find_reference(connection, row, ReferenceCache())
+    except DamagedInstanceError as error:
+        return [*findings, VerifyFinding(served, "header reference", str(error))]
+    findings += _attempt(served, "header", lambda: checked_header(row, reference))
+    return findings + _wrong_sizes(served, row)
+
+
+def check_references(connection: Connection) -> list[VerifyFinding]:
+    """Findings about rows that miss their counterpart or miscount them, and about damaged header references."""
+    findings = [
+        VerifyFinding(uid, part, detail)
+        for part, detail, statement in _INCONSISTENT
+        for uid in connection.execute(statement).scalars()
+    ]
+    return findings + list(_damaged_references(connection))
+
+
+def _attempt(uid: str, part: str, check: Callable[[], object]) -> Iterator[VerifyFinding]:
+    try:
+        check()
+    except DamagedInstanceError as error:
+        yield VerifyFinding(uid, part, str(error))
+
+
+def _wrong_sizes(uid: str, row: Mapping[str, Any]) -> list[VerifyFinding]:
+    sizes = {part: len(row[f"{part}_data"] or b"") for part in ("payload", "header")}
+    wrong = [(part, size) for part, size in sizes.items() if row[f"{part}_bytes"] != size]
+    return [
+        VerifyFinding(uid, "index", f"{part}: {row[f'{part}_bytes']} bytes on record, {size} stored")
+        for part, size in wrong
+    ]
+
+
+def _damaged_references(connection: Connection) -> Iterator[VerifyFinding]:
+    reference = schema.header_reference.c
+    rows = select(reference.id, _series.series_instance_uid).join(schema.series, _series.id == reference.series_id)
+    for row_id, series_uid in connection.execute(rows).all():
+        try:
+            read_reference(connection, row_id)
+        except ValueError as error:
+            yield VerifyFinding(series_uid, "header reference", f"header reference {row_id} of the series {error}")
+
+
+def _count(of: ColumnElement[Any], *where: ColumnElement[bool]) -> ColumnElement[int]:
+    return select(func.count(of)).where(*where).scalar_subquery()
+
+
+_instances_of_study = (
+    select(func.count(_instance.id))
+    .join(schema.series, _series.id == _instance.series_id)
+    .where(_series.study_id == _study.id)
+    .correlate(schema.study)
+    .scalar_subquery()
+)
+_header, _payload, _uid = schema.header.c, schema.payload.c, schema.instance_uid.c
+
+# What is wrong, where, and the UIDs that it is wrong of.
+_INCONSISTENT: tuple[tuple[str, str, Select[Any]], ...] = (
+    (
+        "index",
+        "the study's counts differ from its series and instances",
+        select(_study.study_instance_uid).where(
+            or_(
+                _study.number_of_series != _count(_series.id, _series.study_id == _study.id),
+                _study.number_of_instances != _instances_of_study,
+            )
+        ),
+    ),
+    (
+        "index",
+        "the series' count differs from its instances",
+        select(_series.series_instance_uid).where(
+            _series.number_of_instances != _count(_instance.id, _instance.series_id == _series.id)
+        ),
+    ),
+    (
+        "header",
+        "the instance has no header",
+        select(_instance.sop_instance_uid).where(_count(_header.instance_id, _header.instance_id == _instance.id) == 0),
+    ),
+    (
+        "payload",
+        "the instance has no payload",
+        select(_instance.sop_instance_uid).where(
+            _instance.payload_bytes > 0, _count(_payload.instance_id, _payload.instance_id == _instance.id) == 0
+        ),
+    ),
+    (
+        "index",
+        "the instance cannot be found by its UIDs",
+        select(_instance.sop_instance_uid).where(
+            _count(
+                _uid.uid,
+                _uid.instance_id == _instance.id,
+                _uid.uid.in_([_instance.sop_instance_uid, _instance.original_sop_instance_uid]),
+            )
+            != case((_instance.original_sop_instance_uid.is_(None), 1), else_=2)
+        ),
+    ),
+    (
+        "header reference",
+        "the header's reference is missing",
+        select(_instance.sop_instance_uid)
+        .join(schema.header, _header.instance_id == _instance.id)
+        .where(
+            _header.reference_id.is_not(None),
+            _count(schema.header_reference.c.id, schema.header_reference.c.id == _header.reference_id) == 0,
+        ),
+    ),
+)

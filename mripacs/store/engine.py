@@ -1,0 +1,111 @@
+"""Engines: how each database is opened so that a commit is durable, and how transactions begin.
+
+SQLite: write-ahead log with synchronous=FULL, so a commit returns after fsync; writers begin with BEGIN IMMEDIATE, because a
+read lock that is upgraded later can fail at once with "locked". PostgreSQL: synchronous_commit is asked for by name, should
+the server's default be off.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from mripacs.core.errors import SettingsError, StoreUnavailableError
+
+BUSY_TIMEOUT_S = 30  # how long a writer waits for another process's transaction
+PAGE_BYTES = 8192
+POOL_CONNECTIONS = 8  # kept open
+POOL_OVERFLOW = 56  # opened on demand: one per association and some for queries
+WRITES = "mripacs_writes"  # execution option of connections that will write
+
+
+def parse_url(url: str) -> URL:
+    """The URL with its driver; raises SettingsError unless it names an SQLite file or a PostgreSQL database."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError("the database URL cannot be parsed; expected sqlite:///FILE or postgresql://...") from error
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite") and parsed.database not in (None, "", ":memory:"):
+        return parsed.set(drivername="sqlite+pysqlite")
+    raise SettingsError(f"database {parsed.render_as_string()}: expected sqlite:///FILE or postgresql://USER@HOST/NAME")
+
+
+def open_engine(url: URL, *, foreign_keys: bool = True) -> Engine:
+    """An engine on the database; connects at the first use.
+
+    foreign_keys : False only for migrations, where SQLite rebuilds tables by dropping the old ones.
+    """
+    return _OPENERS[url.get_backend_name()](url, foreign_keys)
+
+
+def prepare_file(url: URL) -> None:
+    """Make the folder (0700) and the empty file (0600) of an SQLite database that is not there yet."""
+    if url.get_backend_name() != "sqlite":
+        return
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreUnavailableError(f"database file {path} cannot be opened: {error.strerror}") from error
+
+
+def is_missing_file(url: URL) -> bool:
+    """Whether the URL names an SQLite file that does not exist."""
+    return url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists()
+
+
+def _open_sqlite(url: URL, foreign_keys: bool) -> Engine:
+    engine = create_engine(
+        url,
+        json_serializer=compact_json,
+        pool_size=POOL_CONNECTIONS,
+        max_overflow=POOL_OVERFLOW,
+        connect_args={"timeout": BUSY_TIMEOUT_S},
+    )
+    pragmas = (
+        f"page_size={PAGE_BYTES}",  # takes effect on a new file only
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _open_postgresql(url: URL, _foreign_keys: bool) -> Engine:
+    return create_engine(
+        url,
+        json_serializer=compact_json,
+        pool_size=POOL_CONNECTIONS,
+        max_overflow=POOL_OVERFLOW,
+        pool_pre_ping=True,  # a restarted server costs no instance
+        connect_args={"options": "-c synchronous_commit=on"},
+    )
+
+
+_OPENERS: dict[str, Callable[[URL, bool], Engine]] = {"sqlite": _open_sqlite, "postgresql": _open_postgresql}
+
+
+def compact_json(value: Any) -> str:
+    """JSON without blanks, in code points: the columns are read by people too."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,144 @@
+"""One matching key as an SQL condition (PS3.4 C.2.2.2), the same on SQLite and PostgreSQL.
+
+Comparison is by code points. Without case: names by Unicode's folding (their columns are folded); any other text by ASCII's,
+which is what both databases agree on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import ColumnElement, and_, collate, exists, false, func, literal, or_, select, true
+
+from mripacs.core.errors import QueryError
+from mripacs.core.model import Match
+from mripacs.store import schema
+from mripacs.store.keys import KEYS, Kind, operands
+from mripacs.store.match_forms import date_form, earliest_time, fold, latest_time, number_form, text_form
+from mripacs.store.patterns import containing, from_literal, from_wildcard, like
+from mripacs.store.reading import any_of
+
+MAX_VALUE_LENGTH = 1024  # of a key: far above any VR that is matched; patterns cost time for each star
+Operand = ColumnElement[str]
+Condition = ColumnElement[bool]
+_COLLATION = {"sqlite": "BINARY", "postgresql": "C"}
+
+
+def clause(match: Match, dialect: str) -> Condition:
+    """The condition for a match whose keyword is in KEYS and whose kind is not universal; QueryError for bad values."""
+    if any(len(value) > MAX_VALUE_LENGTH for value in match.values):
+        raise QueryError(f"{match.keyword}: a matching key of more than {MAX_VALUE_LENGTH} characters")
+    if match.kind == "range" and len(match.values) != 2:
+        raise QueryError(f"{match.keyword}: a range has two ends")
+    if match.kind == "wildcard" and not all(value.strip("*") for value in match.values):
+        return true()  # "*" alone is universal matching
+    return _CLAUSES[KEYS[match.keyword].kind](match, dialect)
+
+
+def _text(match: Match, dialect: str) -> Condition:
+    (operand,) = operands(match.keyword)
+    return _compare_text(match, operand, dialect)
+
+
+def _compare_text(match: Match, operand: Operand, dialect: str) -> Condition:
+    if match.kind == "range":
+        return _between(collate(operand, _COLLATION[dialect]), *match.values)
+    if match.kind == "wildcard":
+        patterns = (from_wildcard(value, dialect) for value in match.values)
+        return or_(false(), *(like(operand, pattern, dialect, fold_case=match.fold_case) for pattern in patterns))
+    values = [form for value in match.values if (form := text_form(value))]
+    if match.fold_case:
+        return or_(false(), *(func.lower(operand) == func.lower(value) for value in values))
+    return any_of(operand, values)
+
+
+def _texts(match: Match, dialect: str) -> Condition:
+    """Multiple values stand between backslashes; one that matches is enough."""
+    (operand,) = operands(match.keyword)
+    framed = literal("\\").concat(operand).concat("\\")
+    translate = from_wildcard if match.kind == "wildcard" else from_literal
+    frame = from_literal("\\", dialect)
+    patterns = (containing(f"{frame}{translate(value, dialect)}{frame}", dialect) for value in match.values)
+    return or_(false(), *(like(framed, pattern, dialect, fold_case=match.fold_case) for pattern in patterns))
+
+
+def _name(match: Match, dialect: str) -> Condition:
+    return or_(false(), *(_one_name(match, value, dialect) for value in match.values))
+
+
+def _one_name(match: Match, value: str, dialect: str) -> Condition:
+    """A key without "=" may match any group; one with "=" matches group by group, empty groups not at all."""
+    columns = operands(match.keyword)
+    groups = [fold(group.strip().rstrip("^")) for group in value.split("=")]
+    if len(groups) == 1:
+        return or_(*(_one_group(match, column, groups[0], dialect) for column in columns))
+    pairs = zip(columns, groups, strict=False)
+    given = ((column, group) for column, group in pairs if group.strip("*"))
+    return and_(true(), *(_one_group(match, column, group, dialect) for column, group in given))
+
+
+def _one_group(match: Match, column: Operand, group: str, dialect: str) -> Condition:
+    if match.kind == "wildcard":
+        return like(column, from_wildcard(group, dialect), dialect)
+    return column == group
+
+
+def _date(match: Match, _dialect: str) -> Condition:
+    (operand,) = operands(match.keyword)
+    values = [_parsed(match, value, date_form(value)) for value in match.values]
+    return _between(operand, *values) if match.kind == "range" else any_of(operand, values)
+
+
+def _time(match: Match, _dialect: str) -> Condition:
+    """A time of lesser precision stands for all instants that begin with it (PS3.5 6.2, TM)."""
+    (operand,) = operands(match.keyword)
+    ranges = [match.values] if match.kind == "range" else [(value, value) for value in match.values]
+    return or_(false(), *(_between(operand, *_instants(match, *ends)) for ends in ranges))
+
+
+def _instants(match: Match, first: str, last: str) -> tuple[str, str]:
+    return _parsed(match, first, earliest_time(first)), _parsed(match, last, latest_time(last))
+
+
+def _number(match: Match, _dialect: str) -> Condition:
+    """Integers; those in JSON compare as their shortest text."""
+    (operand,) = operands(match.keyword)
+    numbers = [number for value in match.values if (number := number_form(value)) is not None]
+    return any_of(operand, numbers if KEYS[match.keyword].column else [str(number) for number in numbers])
+
+
+def _sop_instance_uid(match: Match, _dialect: str) -> Condition:
+    uids = schema.instance_uid.c
+    return schema.instance.c.id.in_(select(uids.instance_id).where(any_of(uids.uid, match.values)))
+
+
+def _modalities(match: Match, dialect: str) -> Condition:
+    """Modalities in Study (PS3.4 C.6.2.1.2 note): any series of the study has the modality."""
+    member = schema.series.alias("member").c
+    same = _compare_text(match, member.modality, dialect)
+    return exists().where(member.study_id == schema.study.c.id, same)
+
+
+def _between(operand: Operand, first: str, last: str) -> Condition:
+    """Both ends included; an empty end is open. An absent value is in no range."""
+    ends = [operand >= first] if first else []
+    return and_(operand.is_not(None), *ends, *([operand <= last] if last else []))
+
+
+def _parsed(match: Match, value: str, form: str | None) -> str:
+    """The form of a date or time; an empty one stays the open end of a range. QueryError for anything else."""
+    if form is None and (value.strip() or match.kind != "range"):
+        raise QueryError(f"{match.keyword}: {match.kind} matching needs dates (YYYYMMDD) or times (HHMMSS.FFFFFF)")
+    return form or ""
+
+
+_CLAUSES: Mapping[Kind, Callable[[Match, str], Condition]] = {
+    Kind.TEXT: _text,
+    Kind.TEXTS: _texts,
+    Kind.NAME: _name,
+    Kind.DATE: _date,
+    Kind.TIME: _time,
+    Kind.NUMBER: _number,
+    Kind.SOP_INSTANCE_UID: _sop_instance_uid,
+    Kind.MODALITIES: _modalities,
+}

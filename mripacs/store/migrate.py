@@ -1,0 +1,131 @@
+"""The schema's revisions: which one a database has, which one this version needs, and the way there.
+
+Revisions are Alembic scripts in `migrations/` of a checkout, shipped in the wheel as `mripacs/_migrations`. Each upgrade is
+one transaction on both databases; nodes that start at once wait for each other's and then find nothing left to do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, inspect, text
+
+from mripacs.core.errors import SchemaError
+from mripacs.store.engine import WRITES, is_missing_file, open_engine, parse_url
+from mripacs.store.failures import translated
+from mripacs.store.schema import metadata
+
+UPGRADE_LOCK = 0x6D726970  # "mrip": key of the advisory lock that upgrades of a PostgreSQL database hold
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def upgrade(url: str) -> str:
+    """Bring the database to this version's schema and return the revision; an empty database gets all tables.
+
+    Raises SchemaError for a newer or foreign schema, StoreError and its leaves when the database fails.
+    """
+    engine = open_engine(parse_url(url), foreign_keys=False)
+    try:
+        with translated(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
+            refuse_foreign(connection)
+            command.upgrade(_config(connection), "head")
+            return str(_revision(connection))
+    except CommandError as error:
+        raise SchemaError(f"the database's schema is unknown to this version of mripacs: {error}") from error
+    finally:
+        engine.dispose()
+
+
+def current(url: str) -> str | None:
+    """The revision of the database; None when it is empty."""
+    if is_missing_file(parse_url(url)):
+        return None
+    engine = open_engine(parse_url(url))
+    try:
+        with translated(), engine.connect() as connection:
+            return _revision(connection)
+    finally:
+        engine.dispose()
+
+
+def head() -> str:
+    """The revision that this version needs."""
+    return str(_scripts().get_current_head())
+
+
+def check(url: str) -> list[str]:
+    """What differs between the database and this version's schema, one line each; an empty list is what should be."""
+    engine = open_engine(parse_url(url))
+    try:
+        with translated(), engine.connect() as connection:
+            found = _revision(connection)
+            stale = [] if found == head() else [f"revision is {found}, needed is {head()}"]
+            return stale + [_describe(change) for change in compare_metadata(_context(connection), metadata)]
+    finally:
+        engine.dispose()
+
+
+def is_empty(connection: Connection) -> bool:
+    """Whether no table is there yet."""
+    return not inspect(connection).get_table_names()
+
+
+def require_head(connection: Connection, url: URL) -> None:
+    """Raise SchemaError unless the database has this version's schema."""
+    found = _revision(connection)
+    if found == head():
+        return
+    known = {script.revision for script in _scripts().walk_revisions()}
+    where = f"database {url.render_as_string()}"
+    if found is None:
+        raise SchemaError(f"{where} is no mripacs archive: it has no schema revision")
+    if found in known:
+        raise SchemaError(f"{where} has schema {found}, this version needs {head()}: run `mripacs admin db upgrade`")
+    raise SchemaError(f"{where} has schema {found} of a newer version of mripacs")
+
+
+def refuse_foreign(connection: Connection) -> None:
+    """Raise SchemaError for a database with tables but without a revision: it belongs to something else."""
+    if not is_empty(connection) and _revision(connection) is None:
+        raise SchemaError("the database has tables of another application; give mripacs a database of its own")
+
+
+def migrations_folder() -> Path:
+    """Where the revisions are: in the installed package, else beside it in a checkout."""
+    for folder in (_PACKAGE / "_migrations", _PACKAGE.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise SchemaError("this installation of mripacs lacks its migrations: install it again")
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _context(connection: Connection) -> MigrationContext:
+    return MigrationContext.configure(connection, opts={"compare_type": True})
+
+
+def _revision(connection: Connection) -> str | None:
+    return _context(connection).get_current_revision()
+
+
+def _describe(change: object) -> str:
+    """One of alembic's nested change tuples as a line."""
+    if isinstance(change, (list, tuple)):
+        return " ".join(_describe(part) for part in change if part is not None)
+    return getattr(change, "name", None) or str(change)

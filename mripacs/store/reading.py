@@ -1,0 +1,197 @@
+"""Reading instances back: identities from the index, bytes with their digests checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, select
+
+from mripacs.core.errors import DamagedInstanceError, QueryError
+from mripacs.core.model import InstanceIdentity, InstanceSelection, StoredInstance
+from mripacs.store import schema
+from mripacs.store.certificates import from_columns
+from mripacs.store.headers import Reference, ReferenceCache, digest, unpack
+from mripacs.store.match_forms import text_form
+
+MAX_UIDS = 30_000  # bound parameters: SQLite takes 32766, PostgreSQL 65535 in a statement
+
+_study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
+HIERARCHY = schema.study.join(schema.series, _series.study_id == _study.id).join(
+    schema.instance, _instance.series_id == _series.id
+)
+ORDER = (_study.id, _series.id, _instance.instance_number.is_(None), _instance.instance_number, _instance.id)
+_IDENTITY = (*schema.instance.c, _study.study_instance_uid, _series.series_instance_uid)
+
+
+def find_identity(connection: Connection, uid: str) -> InstanceIdentity | None:
+    """The instance that is served, or was received, under the UID."""
+    row = connection.execute(_identities().where(_instance.id == _id_of(uid))).mappings().first()
+    return _identity(row) if row else None
+
+
+def select_identities(connection: Connection, selection: InstanceSelection) -> list[InstanceIdentity]:
+    """The instances selected, by study and series as they first came, then by Instance Number."""
+    uids = schema.instance_uid.c
+    restrictions: tuple[tuple[ColumnElement[Any], Sequence[str]], ...] = (
+        (_study.patient_id, [text_form(patient_id) or "" for patient_id in selection.patient_ids]),
+        (_study.study_instance_uid, selection.study_uids),
+        (_series.series_instance_uid, selection.series_uids),
+    )
+    statement = _identities().order_by(*ORDER)
+    for column, values in restrictions:
+        statement = statement.where(any_of(column, values)) if values else statement
+    if selection.sop_instance_uids:
+        named = select(uids.instance_id).where(any_of(uids.uid, selection.sop_instance_uids))
+        statement = statement.where(_instance.id.in_(named))
+    return [_identity(row) for row in connection.execute(statement).mappings()]
+
+
+def find_aliases(connection: Connection, uids: Iterable[str]) -> dict[str, str]:
+    """Served UID by original UID, for those of the given originals that are served under another."""
+    found: dict[str, str] = {}
+    pairs = select(_instance.original_sop_instance_uid, _instance.sop_instance_uid).join(
+        schema.instance_uid, schema.instance_uid.c.instance_id == _instance.id
+    )
+    remaining = iter(uids)
+    while chunk := list(islice(remaining, MAX_UIDS)):
+        named = pairs.where(
+            schema.instance_uid.c.uid.in_(chunk), schema.instance_uid.c.uid == _instance.original_sop_instance_uid
+        )
+        found.update((original, served) for original, served in connection.execute(named))
+    return found
+
+
+def page_of_uids(connection: Connection, after: str | None, length: int) -> list[str]:
+    """The next served UIDs in code point order."""
+    uid = schema.instance_uid.c.uid
+    served = select(uid).join(schema.instance, _instance.id == schema.instance_uid.c.instance_id)
+    served = served.where(uid == _instance.sop_instance_uid, uid > (after or "")).order_by(uid).limit(length)
+    return list(connection.execute(served).scalars())
+
+
+def load_instance(connection: Connection, uid: str, cache: ReferenceCache) -> StoredInstance | None:
+    """The instance's bytes; None when the UID is unknown, DamagedInstanceError naming the part whose digest is wrong."""
+    row = connection.execute(_with_blobs().where(_instance.id == _id_of(uid))).mappings().first()
+    if row is None:
+        return None
+    identity = _identity(row)
+    payload = checked_payload(row)
+    header = checked_header(row, find_reference(connection, row, cache))
+    return StoredInstance(identity, header, row["pixel_offset"], payload)
+
+
+def checked_payload(row: Mapping[str, Any]) -> bytes | None:
+    """The payload of a row of `rows_with_blobs`; None for a verbatim instance."""
+    payload: bytes | None = row["payload_data"]
+    if payload is None:
+        if row["payload_bytes"]:
+            raise damaged(row, "payload", "is missing")
+        return None
+    if digest(payload) != row["payload_digest"]:
+        raise damaged(row, "payload", "does not match its digest")
+    return payload
+
+
+def checked_header(row: Mapping[str, Any], reference: Reference | None) -> bytes:
+    """The header of a row of `rows_with_blobs`, unpacked."""
+    if row["header_data"] is None:
+        raise damaged(row, "header", "is missing")
+    if digest(row["header_data"]) != row["header_digest"]:
+        raise damaged(row, "header", "does not match its digest")
+    try:
+        header = unpack(row["header_data"], row["header_raw_length"], reference)
+    except ValueError as error:
+        raise damaged(row, "header", f"cannot be unpacked: {error}") from error
+    if digest(header) != row["header_raw_digest"]:
+        raise damaged(row, "header", "does not match its digest after unpacking")
+    return header
+
+
+def find_reference(connection: Connection, row: Mapping[str, Any], cache: ReferenceCache) -> Reference | None:
+    """The reference that the row's header was packed against, its digest checked when it is read."""
+    if row["header_reference_id"] is None:
+        return None
+    try:
+        return cache.get(row["header_reference_id"], lambda row_id: read_reference(connection, row_id))
+    except ValueError as error:
+        raise damaged(row, "header reference", str(error)) from error
+
+
+def read_reference(connection: Connection, row_id: int) -> bytes:
+    """The raw header of a reference's row; ValueError when it is missing or damaged."""
+    reference = schema.header_reference
+    row = connection.execute(select(reference).where(reference.c.id == row_id)).mappings().first()
+    if row is None:
+        raise ValueError("is missing")
+    if digest(row["data"]) != row["digest"]:
+        raise ValueError("does not match its digest")
+    return unpack(row["data"], row["raw_length"])
+
+
+def references_of(connection: Connection, study_uid: str, series_uid: str, transfer_syntax: str) -> list[int]:
+    """Rows of the references of a series in a transfer syntax, oldest first."""
+    reference = schema.header_reference
+    joined = reference.join(schema.series, reference.c.series_id == _series.id).join(
+        schema.study, _series.study_id == _study.id
+    )
+    wanted = select(reference.c.id).select_from(joined).order_by(reference.c.id)
+    wanted = wanted.where(_study.study_instance_uid == study_uid, _series.series_instance_uid == series_uid)
+    return list(connection.execute(wanted.where(reference.c.transfer_syntax == transfer_syntax)).scalars())
+
+
+def rows_with_blobs(connection: Connection, uid: str) -> Iterator[Mapping[str, Any]]:
+    """The instance's row with payload and header columns (payload_*, header_*), unchecked; empty when unknown."""
+    yield from connection.execute(_with_blobs().where(_instance.id == _id_of(uid))).mappings()
+
+
+def damaged(row: Mapping[str, Any], part: str, how: str) -> DamagedInstanceError:
+    """The error for a part of the row's instance."""
+    return DamagedInstanceError(f"instance {row['sop_instance_uid']}: its {part} {how}")
+
+
+def any_of(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+    """Membership; QueryError for more values than a statement takes."""
+    if len(values) > MAX_UIDS:
+        raise QueryError(f"{len(values)} values for one key; at most {MAX_UIDS} are taken")
+    return column.in_(values)
+
+
+def _id_of(uid: str) -> Any:
+    return select(schema.instance_uid.c.instance_id).where(schema.instance_uid.c.uid == uid).scalar_subquery()
+
+
+def _identities() -> Select[Any]:
+    return select(*_IDENTITY).select_from(HIERARCHY)
+
+
+def _with_blobs() -> Select[Any]:
+    header, payload = schema.header.c, schema.payload.c
+    columns = (
+        *_IDENTITY,
+        payload.data.label("payload_data"),
+        payload.digest.label("payload_digest"),
+        header.data.label("header_data"),
+        header.digest.label("header_digest"),
+        header.raw_length.label("header_raw_length"),
+        header.raw_digest.label("header_raw_digest"),
+        header.reference_id.label("header_reference_id"),
+    )
+    joined = HIERARCHY.outerjoin(schema.payload, payload.instance_id == _instance.id)
+    return select(*columns).select_from(joined.outerjoin(schema.header, header.instance_id == _instance.id))
+
+
+def _identity(row: Mapping[str, Any]) -> InstanceIdentity:
+    return InstanceIdentity(
+        sop_class_uid=row["sop_class_uid"],
+        sop_instance_uid=row["sop_instance_uid"],
+        original_sop_instance_uid=row["original_sop_instance_uid"] or row["sop_instance_uid"],
+        study_instance_uid=row["study_instance_uid"],
+        series_instance_uid=row["series_instance_uid"],
+        transfer_syntax=row["transfer_syntax"],
+        certificate=from_columns(row),
+        payload_bytes=row["payload_bytes"],
+        header_bytes=row["header_bytes"],
+        received_at=row["received_at"],
+    )

@@ -1,0 +1,173 @@
+"""Tables of the archive. Alembic's revisions in `migrations/` build the same; a test compares the two.
+
+    study ──< series ──< instance ──  payload, header          one row each (payload only where pixels were coded)
+                │            └──< instance_uid                 every UID an instance answers to
+                └──< header_reference <── header               dictionaries that headers of the series are packed against
+    event                                                      audit trail; outlives what it speaks of
+
+Attributes of a level are one JSON object, as received; the columns beside it are *match forms* of those that are asked
+for often (mripacs.store.match_forms), cut to an indexable length, never given out. The first instance of a study or series
+fixes its attributes: later ones that differ change only the counts.
+
+Patients are columns of study: `patient_key` says which studies have one patient (Patient ID and its issuer; without an ID,
+name and birth date).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+CODE_POINTS = Text().with_variant(Text(collation="C"), "postgresql")  # compares and sorts as SQLite's BINARY does
+ROW_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER PRIMARY KEY by itself
+
+
+def _parent(table: str, *, index: bool = True) -> Column[int]:
+    return Column(f"{table}_id", ROW_ID, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False, index=index)
+
+
+def _of_instance() -> Column[int]:
+    return Column(
+        "instance_id", ROW_ID, ForeignKey("instance.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+
+
+def _name_groups(name: str) -> tuple[Column[str], ...]:
+    """The three component groups of a PN (PS3.5 6.2.1), case folded."""
+    return tuple(Column(f"{name}_{group}", CODE_POINTS) for group in ("alphabetic", "ideographic", "phonetic"))
+
+
+study = Table(
+    "study",
+    metadata,
+    Column("id", ROW_ID, primary_key=True),
+    Column("study_instance_uid", CODE_POINTS, nullable=False, unique=True),
+    Column("patient_key", CODE_POINTS, nullable=False, index=True),
+    Column("patient_id", CODE_POINTS, index=True),
+    *_name_groups("patient_name"),
+    Column("patient_birth_date", CODE_POINTS),
+    Column("study_date", CODE_POINTS, index=True),
+    Column("study_time", CODE_POINTS),
+    Column("accession_number", CODE_POINTS, index=True),
+    *_name_groups("referring_physician_name"),
+    Column("modalities", CODE_POINTS, nullable=False),  # of its series, sorted, joined by a backslash
+    Column("number_of_series", Integer, nullable=False),
+    Column("number_of_instances", Integer, nullable=False),
+    Column("patient_attributes", JSON, nullable=False),
+    Column("attributes", JSON, nullable=False),
+    Index(None, "patient_name_alphabetic"),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", ROW_ID, primary_key=True),
+    _parent("study", index=False),  # the unique constraint begins with it
+    Column("series_instance_uid", CODE_POINTS, nullable=False, index=True),
+    Column("modality", CODE_POINTS),
+    Column("series_number", BigInteger),
+    Column("number_of_instances", Integer, nullable=False),
+    Column("attributes", JSON, nullable=False),
+    Column("instance_attributes", JSON, nullable=False),  # of its first instance: what instances are compared with
+    UniqueConstraint("study_id", "series_instance_uid"),  # senders that reuse a series UID in two studies are taken
+)
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("id", ROW_ID, primary_key=True),
+    _parent("series"),
+    Column("sop_class_uid", CODE_POINTS, nullable=False),
+    Column("sop_instance_uid", CODE_POINTS, nullable=False),  # served under
+    Column("original_sop_instance_uid", CODE_POINTS),  # received under; NULL: the same
+    Column("transfer_syntax", CODE_POINTS, nullable=False),
+    Column("instance_number", BigInteger),
+    Column("attributes", JSON, nullable=False),  # where they differ from series.instance_attributes; "": absent here
+    Column("received_at", CODE_POINTS, nullable=False),  # ISO 8601, UTC
+    Column("received_bytes", BigInteger, nullable=False),
+    Column("payload_bytes", BigInteger, nullable=False),
+    Column("header_bytes", BigInteger, nullable=False),
+    Column("pixel_offset", BigInteger),
+    Column("tier", CODE_POINTS, nullable=False),
+    Column("codec", CODE_POINTS),
+    Column("generation", CODE_POINTS, nullable=False),
+    Column("rel_error", Float(53)),  # of the worst frame; NULL without frames
+    Column("received_digest", LargeBinary, nullable=False),
+    Column("source_pixel_digest", LargeBinary),
+    Column("decoded_pixel_digest", LargeBinary),
+    Column("certificate", JSON, nullable=False),  # what the columns above do not hold (mripacs.store.certificates)
+)
+
+instance_uid = Table(  # one table, so that no UID can name two instances, as served by one and as received by another
+    "instance_uid",
+    metadata,
+    Column("uid", CODE_POINTS, primary_key=True),
+    _parent("instance"),
+    sqlite_with_rowid=False,
+)
+
+payload = Table(
+    "payload",
+    metadata,
+    _of_instance(),
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of data
+    Column("data", LargeBinary, nullable=False),
+)
+
+header_reference = Table(
+    "header_reference",
+    metadata,
+    Column("id", ROW_ID, primary_key=True),
+    _parent("series"),
+    Column("transfer_syntax", CODE_POINTS, nullable=False),
+    Column("raw_length", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of data
+    Column("data", LargeBinary, nullable=False),  # zstd, alone
+)
+
+header = Table(
+    "header",
+    metadata,
+    _of_instance(),
+    Column("reference_id", ROW_ID, ForeignKey("header_reference.id")),  # NULL: zstd alone
+    Column("raw_length", BigInteger, nullable=False),
+    Column("raw_digest", LargeBinary, nullable=False),  # SHA-256 of the header before compression
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of data
+    Column("data", LargeBinary, nullable=False),  # zstd, with the reference as raw-content dictionary
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", ROW_ID, primary_key=True),
+    Column("time", CODE_POINTS, nullable=False),  # ISO 8601, UTC
+    Column("kind", CODE_POINTS, nullable=False),
+    Column("door", CODE_POINTS, nullable=False),
+    Column("calling_ae", CODE_POINTS, nullable=False),
+    Column("called_ae", CODE_POINTS, nullable=False),
+    Column("peer", CODE_POINTS, nullable=False),
+    Column("uid", CODE_POINTS, nullable=False),  # of the instance, series or study that it is about, or empty
+    Column("outcome", CODE_POINTS, nullable=False),
+    Column("detail", CODE_POINTS, nullable=False),  # never patient data
+)

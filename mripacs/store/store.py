@@ -1,0 +1,264 @@
+"""The store: what must survive a power cut, behind one class.
+
+Every method is one transaction or several reads; all may be called from any thread. On SQLite writers of this process
+queue on a lock (the database's own queue polls); other processes are waited for by the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.exc import IntegrityError
+
+from mripacs.core.errors import ConflictError, StoreError, StoreUnavailableError, UnknownInstanceError
+from mripacs.core.model import (
+    ArchiveStatistics,
+    InstanceIdentity,
+    InstanceSelection,
+    NewInstance,
+    Query,
+    ReceivedFrom,
+    StoredInstance,
+    VerifyFinding,
+)
+from mripacs.store import checks, migrate, queries, reading, statistics, writing
+from mripacs.store.engine import WRITES, is_missing_file, open_engine, parse_url, prepare_file
+from mripacs.store.failures import translated
+from mripacs.store.headers import (
+    MAX_REFERENCES,
+    PackedHeader,
+    Reference,
+    ReferenceCache,
+    is_poor,
+    make_reference,
+    may_refer,
+    pack,
+    pack_alone,
+)
+
+UIDS_PER_PAGE = 1000
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AddedInstance:
+    """What `Store.add` wrote."""
+
+    identity: InstanceIdentity
+    payload_bytes: int
+    header_bytes: int  # as stored, against its reference
+    reference_bytes: int  # of a header reference that came with it, else 0
+
+
+class Store:
+    """The archive's database. `open` makes one; it is a context manager.
+
+    Every method raises StoreUnavailableError, StoreFullError or StoreError when the database fails.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._references = ReferenceCache()
+        self._write_lock = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        self._first_header_lock = threading.Lock()
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = True) -> Store:
+        """Open `sqlite:///FILE` or `postgresql://...`; an empty database gets its tables if `create` is set.
+
+        Raises SettingsError for another kind of URL, SchemaError for a database of another version, which names the
+        command that mends it, and StoreUnavailableError when there is none and `create` is not set.
+        """
+        parsed = parse_url(url)
+        if not create and is_missing_file(parsed):
+            raise StoreUnavailableError(f"there is no database at {parsed.database}")
+        prepare_file(parsed)
+        engine = open_engine(parsed)
+        try:
+            _require_schema(engine, parsed, create=create)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine)
+
+    def close(self) -> None:
+        """Close all connections; SQLite's log is folded into the file."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def identify(self, uid: str) -> InstanceIdentity | None:
+        """The instance served or received under that SOP Instance UID; None when there is none."""
+        with self._reading() as connection:
+            return reading.find_identity(connection, uid)
+
+    def add(self, new: NewInstance) -> AddedInstance:
+        """Write an instance; returns after the durable commit.
+
+        The study's and series' attributes stay those of their first instance. Raises ConflictError when one of the two
+        UIDs names an instance already: nothing was written, and `identify` says which one is there.
+        """
+        header, references = self._packed(new, self._references_for(new))
+        if references or header.reference is None:
+            return self._write(new, header)
+        with self._first_header_lock:  # else each association that brings a part of a new series adds its own reference
+            header, _ = self._packed(new, self._references_for(new))
+            return self._write(new, header)
+
+    def load(self, uid: str) -> StoredInstance:
+        """The instance's header and payload, every digest checked.
+
+        Raises UnknownInstanceError, and DamagedInstanceError naming the damaged part.
+        """
+        with self._reading() as connection:
+            found = reading.load_instance(connection, uid, self._references)
+        if found is None:
+            raise UnknownInstanceError(f"no instance {uid} is stored")
+        return found
+
+    def select(self, selection: InstanceSelection) -> list[InstanceIdentity]:
+        """The instances selected, by study and series as they first came, then by Instance Number."""
+        with self._reading() as connection:
+            return reading.select_identities(connection, selection)
+
+    def aliases(self, uids: Iterable[str]) -> dict[str, str]:
+        """Served UID by original UID, for those of the given originals that are served under another."""
+        with self._reading() as connection:
+            return reading.find_aliases(connection, uids)
+
+    def query(self, query: Query) -> Iterator[dict[str, str | int]]:
+        """Rows by keyword at the query's level (mripacs.store.queries tells which keys match and what is returned).
+
+        Rows are read while they are consumed. Raises QueryError at once for a key that cannot be matched.
+        """
+        statement = queries.build(query, self._engine.dialect.name)
+        return self._rows(query, statement)
+
+    def statistics(self) -> ArchiveStatistics:
+        """Totals of the archive, and the same by codec, modality, manufacturer and error."""
+        with self._reading() as connection:
+            return statistics.collect(connection)
+
+    def iterate_uids(self, after: str | None = None) -> Iterator[str]:
+        """The UIDs that instances are served under, in code point order, from behind `after`; no transaction is held."""
+        while True:
+            with self._reading() as connection:
+                page = reading.page_of_uids(connection, after, UIDS_PER_PAGE)
+            if not page:
+                return
+            yield from page
+            after = page[-1]
+
+    def verify_bytes(self, uid: str) -> list[VerifyFinding]:
+        """What is wrong with the stored bytes of an instance; all parts are looked at. UnknownInstanceError."""
+        with self._reading() as connection:
+            return checks.verify_bytes(connection, uid)
+
+    def check_references(self) -> list[VerifyFinding]:
+        """What is wrong between rows: dangling references, missing parts, counts; digests of all header references."""
+        with self._reading() as connection:
+            return checks.check_references(connection)
+
+    def record(
+        self, kind: str, *, source: ReceivedFrom | None = None, uid: str = "", outcome: str = "", detail: str = ""
+    ) -> None:
+        """Write an audit event; `uid` is the instance, series or study that it is about. No patient data in `detail`."""
+        with self._writing() as connection:
+            writing.write_event(connection, kind, source or ReceivedFrom(""), uid, outcome, detail, writing.now())
+
+    def _references_for(self, new: NewInstance) -> list[Reference]:
+        """References that the header may be packed against. A damaged one is left out: nothing new shall need it."""
+        if not may_refer(new.header):
+            return []
+        attributes = new.attributes
+        with self._reading() as connection:
+            rows = reading.references_of(
+                connection,
+                str(attributes.study["StudyInstanceUID"]),
+                str(attributes.series["SeriesInstanceUID"]),
+                new.transfer_syntax,
+            )
+            found = (self._usable_reference(connection, row_id) for row_id in rows[:MAX_REFERENCES])
+            return [reference for reference in found if reference]
+
+    def _usable_reference(self, connection: Connection, row_id: int) -> Reference | None:
+        try:
+            return self._references.get(row_id, lambda wanted: reading.read_reference(connection, wanted))
+        except ValueError as error:
+            log.error("header reference %d %s; new headers are packed without it", row_id, error)
+            return None
+
+    def _packed(self, new: NewInstance, references: list[Reference]) -> tuple[PackedHeader, list[Reference]]:
+        """The header against the best reference, or against itself as a new one; and the references tried."""
+        if not may_refer(new.header):
+            return PackedHeader(pack_alone(new.header), None), references
+        if references:
+            packed = pack(new.header, references)
+            if len(references) >= MAX_REFERENCES or not is_poor(new.header, packed):
+                return packed, references
+        return pack(new.header, [make_reference(new.header)]), references
+
+    def _write(self, new: NewInstance, header: PackedHeader) -> AddedInstance:
+        try:
+            with self._writing() as connection:
+                written = writing.write_instance(connection, new, header)
+        except IntegrityError as error:
+            raise self._explain(new, error) from error
+        identity = InstanceIdentity(
+            sop_class_uid=new.sop_class_uid,
+            sop_instance_uid=new.sop_instance_uid,
+            original_sop_instance_uid=new.original_sop_instance_uid,
+            study_instance_uid=str(new.attributes.study["StudyInstanceUID"]),
+            series_instance_uid=str(new.attributes.series["SeriesInstanceUID"]),
+            transfer_syntax=new.transfer_syntax,
+            certificate=new.certificate,
+            payload_bytes=len(new.payload or b""),
+            header_bytes=len(header.data),
+            received_at=written.received_at,
+        )
+        return AddedInstance(identity, identity.payload_bytes, identity.header_bytes, written.reference_bytes)
+
+    def _explain(self, new: NewInstance, error: IntegrityError) -> ConflictError | StoreError:
+        """A conflict when one of the UIDs is taken; any other violated constraint is a defect."""
+        taken = [uid for uid in (new.sop_instance_uid, new.original_sop_instance_uid) if self.identify(uid)]
+        if taken:
+            return ConflictError(f"another instance is stored under {taken[0]}")
+        return StoreError(f"the database refused instance {new.sop_instance_uid}: {type(error.orig).__name__}")
+
+    def _rows(self, query: Query, statement: queries.Statement) -> Iterator[dict[str, str | int]]:
+        with self._reading() as connection:
+            yield from queries.rows(connection, query, statement)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with translated(), self._write_lock, self._engine.connect().execution_options(**{WRITES: True}) as connection:
+            with connection.begin():
+                yield connection
+
+
+def _require_schema(engine: Engine, url: URL, *, create: bool) -> None:
+    """Make the tables of an empty database if that was asked for, then insist on this version's schema."""
+    with translated(), engine.connect() as connection:
+        empty = migrate.is_empty(connection)
+    if empty and create:
+        migrate.upgrade(url.render_as_string(hide_password=False))
+    with translated(), engine.connect() as connection:
+        migrate.require_head(connection, url)
