@@ -59,7 +59,7 @@ $(MADE):
 
 $(BASE): pyproject.toml $(MADE)
 	@echo "Installing mripacs and what it needs (some minutes the first time)"
-	@$(PIP) --editable .
+	@$(PIP) --editable '.[demo]'
 	@touch $@
 
 $(DEV): pyproject.toml $(MADE)
