@@ -58,13 +58,13 @@ class _Open(NamedTuple):
     fragments: bool
 
 
-def walk(buffer: Buffer, start: int, end: int, dialect: Dialect) -> Iterator[Token]:
-    """Tokens of the elements in buffer[start:end], which begins at an element and holds whole elements.
+def walk(buffer: Buffer, start: int, end: int, dialect: Dialect, *, in_sequence: bool = False) -> Iterator[Token]:
+    """Tokens of the elements in buffer[start:end], or of the items there if they are a sequence's value.
 
     Sequences of defined length are entered when their VR, written or in PS3.6, is SQ; those of undefined length always.
     Delimiters missing at `end` are made up. Raises TruncatedDatasetError and NotDicomError as `scan` does.
     """
-    stack = [_Open(True, 0, None, end, False, dialect, False)]
+    stack = [_Open(not in_sequence, 0, None, end, False, dialect, False)]
     position = start
     while True:
         top = stack[-1]
@@ -99,8 +99,9 @@ def _open(
         return Token(Kind.ITEM, tag, None, start, end, undefined, inner), _Open(True, tag, None, end, undefined, inner, False)
     if tag == ITEM:
         return Token(Kind.FRAGMENT, tag, None, start, end, False, top.dialect), None
-    fragments = undefined and vr in ("OB", "OW")
-    if undefined or (vr or vr_of_tag(tag)) == "SQ":
+    meant = vr or vr_of_tag(tag)
+    fragments = undefined and meant in ("OB", "OW", "OB or OW")
+    if undefined or meant == "SQ":
         inner = content_dialect(vr, top.dialect)
         opened = _Open(False, tag, vr, end, undefined, inner, fragments)
         return Token(Kind.SEQUENCE, tag, vr, start, end, undefined, inner), opened
