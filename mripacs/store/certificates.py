@@ -1,7 +1,8 @@
 """Certificates as rows: what is counted or compared gets columns, the rest is one JSON object.
 
-Digests are 32 bytes instead of 64 characters, and the frames' records are turned from rows into columns, because an enhanced
-object has hundreds of them and names each field once this way. Fields added to Certificate later travel in the JSON.
+Digests are 32 bytes instead of 64 characters, and the frames' records are turned from rows into columns, because an
+enhanced object has hundreds of them and names each field once this way. Fields added to Certificate later travel in the
+JSON.
 """
 
 from __future__ import annotations

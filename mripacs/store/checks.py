@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, case, func, or_, select
@@ -11,7 +11,7 @@ from mripacs.core.errors import DamagedInstanceError, UnknownInstanceError
 from mripacs.core.model import VerifyFinding
 from mripacs.store import schema
 from mripacs.store.headers import ReferenceCache
-from mripacs.store.reading import checked_header, checked_payload, find_reference, read_reference, rows_with_blobs
+from mripacs.store.reading import Row, checked_header, checked_payload, find_reference, read_reference, rows_with_blobs
 
 _study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
 
@@ -48,7 +48,7 @@ def _attempt(uid: str, part: str, check: Callable[[], object]) -> Iterator[Verif
         yield VerifyFinding(uid, part, str(error))
 
 
-def _wrong_sizes(uid: str, row: Mapping[str, Any]) -> list[VerifyFinding]:
+def _wrong_sizes(uid: str, row: Row) -> list[VerifyFinding]:
     sizes = {part: len(row[f"{part}_data"] or b"") for part in ("payload", "header")}
     wrong = [(part, size) for part, size in sizes.items() if row[f"{part}_bytes"] != size]
     return [

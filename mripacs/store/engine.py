@@ -1,8 +1,8 @@
 """Engines: how each database is opened so that a commit is durable, and how transactions begin.
 
-SQLite: write-ahead log with synchronous=FULL, so a commit returns after fsync; writers begin with BEGIN IMMEDIATE, because a
-read lock that is upgraded later can fail at once with "locked". PostgreSQL: synchronous_commit is asked for by name, should
-the server's default be off.
+SQLite: write-ahead log with synchronous=FULL, so a commit returns after fsync; writers begin with BEGIN IMMEDIATE,
+because a read lock that is upgraded later can fail at once with "locked". PostgreSQL: synchronous_commit is asked for
+by name, should the server's default be off.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ def prepare_file(url: URL) -> None:
         raise StoreUnavailableError(f"database file {path} cannot be opened: {error.strerror}") from error
 
 
-def is_missing_file(url: URL) -> bool:
-    """Whether the URL names an SQLite file that does not exist."""
-    return url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists()
+def require_file(url: URL) -> None:
+    """Raise StoreUnavailableError if the URL names an SQLite file that does not exist: connecting would make it."""
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+        raise StoreUnavailableError(f"there is no database at {url.database}")
 
 
 def _open_sqlite(url: URL, foreign_keys: bool) -> Engine:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from mripacs.core.errors import StoreError, StoreFullError, StoreUnavailableError
 
-# Beginnings of SQLite's error names (sqlite3.Error.sqlite_errorname) and of PostgreSQL's SQLSTATE codes (its Appendix A).
+# Beginnings of SQLite's error names (sqlite3.Error.sqlite_errorname) and of PostgreSQL's SQLSTATE codes (Appendix A).
 _KINDS: dict[str, tuple[type[StoreError], str]] = {
     "SQLITE_FULL": (StoreFullError, "the disk or the database is full"),
     "SQLITE_BUSY": (StoreUnavailableError, "the database is locked by another process"),
@@ -34,7 +34,7 @@ _KINDS: dict[str, tuple[type[StoreError], str]] = {
     "57": (StoreUnavailableError, "the database server is shutting down or cancelled the statement"),
     "25006": (StoreUnavailableError, "the database is read-only"),
 }
-_CONNECTION_FAILED = (StoreUnavailableError, "the database server cannot be reached")
+_CONNECTION_FAILED: tuple[type[StoreError], str] = (StoreUnavailableError, "the database server cannot be reached")
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Header bytes, packed against a reference header of their series.
 
-Headers of a series differ in a few dozen values, so zstd with an earlier one as raw-content dictionary leaves 1 to 5 % of what
-the header takes alone. Which headers become references is decided by `is_poor`; a reference is itself packed alone, once.
-Frames carry no content size: the row's raw length bounds what unpacking may allocate.
+Headers of a series differ in a few dozen values, so zstd with an earlier one as raw-content dictionary leaves 4 to 17
+% of what the header takes alone. Which headers become references is decided by `is_poor`; a reference is packed
+alone, once. Frames carry no content size: the row's raw length bounds what unpacking may allocate.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Attributes that a query can match or have counted: at which level they stand, how they compare, and where they are kept.
+"""Attributes that a query can match or have counted: at which level they stand, how they compare, where they are kept.
 
-Without a column a value is matched inside the level's JSON object: slower, always right. What is in no table here is ignored
-as a matching key (PS3.4 C.2.2.1.3: unsupported optional keys), but returned if the index kept it.
+Without a column a value is matched inside the level's JSON object: slower, always right. What is in no table here is
+ignored as a matching key (PS3.4 C.2.2.1.3: unsupported optional keys), but returned if the index kept it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ _TABLES = {
 
 
 def operands(keyword: str) -> tuple[ColumnElement[Any], ...]:
-    """What the key's values are compared with: a column, three for a name's groups, or a value out of the JSON object."""
+    """What the key's values are compared with: a column, three for a name's groups, or a value out of the JSON."""
     key = KEYS[keyword]
     table = _TABLES[key.level]
     if key.column is None:
@@ -130,7 +130,7 @@ def _of_patient(what: Select[Any]) -> ColumnElement[Any]:
 _sibling = schema.study.alias("sibling")
 _siblings = _sibling.c
 
-# Values that are no attribute of an object (PS3.4 C.3.4, C.6.1.1): by keyword, the level they stand at and where they come from.
+# Values that are no attribute of an object (PS3.4 C.3.4, C.6.1.1): the level they stand at and where they come from.
 COMPUTED: Mapping[str, tuple[Level, ColumnElement[Any]]] = {
     "NumberOfPatientRelatedStudies": (Level.PATIENT, _of_patient(select(func.count(_siblings.id)))),
     "NumberOfPatientRelatedSeries": (Level.PATIENT, _of_patient(select(func.sum(_siblings.number_of_series)))),

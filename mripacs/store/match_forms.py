@@ -25,7 +25,7 @@ def name_forms(value: str | int | None) -> tuple[str | None, str | None, str | N
 
     Folding is Unicode's case folding of the composed form: É equals é but not E.
     """
-    groups = (str(value or "").split("=") + ["", "", ""])[:3]
+    groups = [*str(value or "").split("="), "", "", ""][:3]
     alphabetic, ideographic, phonetic = (text_form(fold(group.strip().rstrip("^"))) for group in groups)
     return alphabetic, ideographic, phonetic
 

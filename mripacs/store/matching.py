@@ -1,7 +1,7 @@
 """One matching key as an SQL condition (PS3.4 C.2.2.2), the same on SQLite and PostgreSQL.
 
-Comparison is by code points. Without case: names by Unicode's folding (their columns are folded); any other text by ASCII's,
-which is what both databases agree on.
+Comparison is by code points. Without case: names by Unicode's folding (their columns are folded); any other text by
+ASCII's, which is what both databases agree on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The schema's revisions: which one a database has, which one this version needs, and the way there.
 
-Revisions are Alembic scripts in `migrations/` of a checkout, shipped in the wheel as `mripacs/_migrations`. Each upgrade is
-one transaction on both databases; nodes that start at once wait for each other's and then find nothing left to do.
+Revisions are Alembic scripts in `migrations/` of a checkout, shipped in the wheel as `mripacs/_migrations`. Each
+upgrade is one transaction on both databases; nodes that start at once wait for each other's and then find nothing
+left to do.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from alembic.util import CommandError
 from sqlalchemy import URL, Connection, inspect, text
 
 from mripacs.core.errors import SchemaError
-from mripacs.store.engine import WRITES, is_missing_file, open_engine, parse_url
+from mripacs.store.engine import WRITES, open_engine, parse_url, prepare_file, require_file
 from mripacs.store.failures import translated
 from mripacs.store.schema import metadata
 
@@ -30,7 +31,9 @@ def upgrade(url: str) -> str:
 
     Raises SchemaError for a newer or foreign schema, StoreError and its leaves when the database fails.
     """
-    engine = open_engine(parse_url(url), foreign_keys=False)
+    parsed = parse_url(url)
+    prepare_file(parsed)
+    engine = open_engine(parsed, foreign_keys=False)
     try:
         with translated(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
             if connection.dialect.name == "postgresql":
@@ -45,10 +48,10 @@ def upgrade(url: str) -> str:
 
 
 def current(url: str) -> str | None:
-    """The revision of the database; None when it is empty."""
-    if is_missing_file(parse_url(url)):
-        return None
-    engine = open_engine(parse_url(url))
+    """The revision of the database; None when it is empty. Raises StoreUnavailableError when there is none."""
+    parsed = parse_url(url)
+    require_file(parsed)
+    engine = open_engine(parsed)
     try:
         with translated(), engine.connect() as connection:
             return _revision(connection)
@@ -62,8 +65,13 @@ def head() -> str:
 
 
 def check(url: str) -> list[str]:
-    """What differs between the database and this version's schema, one line each; an empty list is what should be."""
-    engine = open_engine(parse_url(url))
+    """What differs between the database and this version's schema, one line each; an empty list is what should be.
+
+    Raises StoreUnavailableError when there is no database.
+    """
+    parsed = parse_url(url)
+    require_file(parsed)
+    engine = open_engine(parsed)
     try:
         with translated(), engine.connect() as connection:
             found = _revision(connection)

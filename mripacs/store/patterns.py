@@ -10,25 +10,27 @@ from collections.abc import Mapping
 
 from sqlalchemy import ColumnElement, func
 
-_SPECIAL: Mapping[str, Mapping[str, str]] = {  # characters of a pattern that SQL would not take as themselves
-    "sqlite": {"[": "[[]"},
-    "postgresql": {"%": "\\%", "_": "\\_", "\\": "\\\\", "*": "%", "?": "_"},
+# Characters of a wildcard pattern that SQL would take as something else.
+_SPECIAL: Mapping[str, dict[int, str]] = {
+    "sqlite": str.maketrans({"[": "[[]"}),
+    "postgresql": str.maketrans({"%": "\\%", "_": "\\_", "\\": "\\\\", "*": "%", "?": "_"}),
 }
-_LITERAL: Mapping[str, Mapping[str, str]] = {  # the same where * and ? are meant as themselves
-    "sqlite": {"[": "[[]", "*": "[*]", "?": "[?]"},
-    "postgresql": {"%": "\\%", "_": "\\_", "\\": "\\\\"},
+# The same where * and ? are meant as themselves.
+_LITERAL: Mapping[str, dict[int, str]] = {
+    "sqlite": str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"}),
+    "postgresql": str.maketrans({"%": "\\%", "_": "\\_", "\\": "\\\\"}),
 }
 _ANY: Mapping[str, str] = {"sqlite": "*", "postgresql": "%"}
 
 
 def from_wildcard(pattern: str, dialect: str) -> str:
     """The SQL pattern for a value in which * is any run of characters and ? any one."""
-    return re.sub(r"\*+", "*", pattern).translate(str.maketrans(dict(_SPECIAL[dialect])))
+    return re.sub(r"\*+", "*", pattern).translate(_SPECIAL[dialect])
 
 
 def from_literal(text: str, dialect: str) -> str:
     """The SQL pattern that matches the text only."""
-    return text.translate(str.maketrans(dict(_LITERAL[dialect])))
+    return text.translate(_LITERAL[dialect])
 
 
 def containing(pattern: str, dialect: str) -> str:

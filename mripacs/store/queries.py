@@ -1,8 +1,8 @@
 """Queries as SQL: which rows exist at a level, which of them a query wants, and what it gets back.
 
-A level's rows may be restricted by, and return, attributes of their own level and those above. Keys of a lower level are
-ignored, as unsupported ones are (PS3.4 C.2.2.1.3); so are empty lists. A patient is returned as the first of the matching
-studies describes it.
+A level's rows may be restricted by, and return, attributes of their own level and those above. Keys of a lower level
+are ignored, as unsupported ones are (PS3.4 C.2.2.1.3). A patient is returned as the first of the matching studies
+describes it.
 """
 
 from __future__ import annotations

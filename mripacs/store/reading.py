@@ -16,6 +16,7 @@ from mripacs.store.headers import Reference, ReferenceCache, digest, unpack
 from mripacs.store.match_forms import text_form
 
 MAX_UIDS = 30_000  # bound parameters: SQLite takes 32766, PostgreSQL 65535 in a statement
+Row = Mapping[Any, Any]  # values by column name
 
 _study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
 HIERARCHY = schema.study.join(schema.series, _series.study_id == _study.id).join(
@@ -72,7 +73,7 @@ def page_of_uids(connection: Connection, after: str | None, length: int) -> list
 
 
 def load_instance(connection: Connection, uid: str, cache: ReferenceCache) -> StoredInstance | None:
-    """The instance's bytes; None when the UID is unknown, DamagedInstanceError naming the part whose digest is wrong."""
+    """The instance's bytes; None when the UID is unknown; DamagedInstanceError naming the part that is wrong."""
     row = connection.execute(_with_blobs().where(_instance.id == _id_of(uid))).mappings().first()
     if row is None:
         return None
@@ -82,7 +83,7 @@ def load_instance(connection: Connection, uid: str, cache: ReferenceCache) -> St
     return StoredInstance(identity, header, row["pixel_offset"], payload)
 
 
-def checked_payload(row: Mapping[str, Any]) -> bytes | None:
+def checked_payload(row: Row) -> bytes | None:
     """The payload of a row of `rows_with_blobs`; None for a verbatim instance."""
     payload: bytes | None = row["payload_data"]
     if payload is None:
@@ -94,7 +95,7 @@ def checked_payload(row: Mapping[str, Any]) -> bytes | None:
     return payload
 
 
-def checked_header(row: Mapping[str, Any], reference: Reference | None) -> bytes:
+def checked_header(row: Row, reference: Reference | None) -> bytes:
     """The header of a row of `rows_with_blobs`, unpacked."""
     if row["header_data"] is None:
         raise damaged(row, "header", "is missing")
@@ -109,7 +110,7 @@ def checked_header(row: Mapping[str, Any], reference: Reference | None) -> bytes
     return header
 
 
-def find_reference(connection: Connection, row: Mapping[str, Any], cache: ReferenceCache) -> Reference | None:
+def find_reference(connection: Connection, row: Row, cache: ReferenceCache) -> Reference | None:
     """The reference that the row's header was packed against, its digest checked when it is read."""
     if row["header_reference_id"] is None:
         return None
@@ -141,12 +142,12 @@ def references_of(connection: Connection, study_uid: str, series_uid: str, trans
     return list(connection.execute(wanted.where(reference.c.transfer_syntax == transfer_syntax)).scalars())
 
 
-def rows_with_blobs(connection: Connection, uid: str) -> Iterator[Mapping[str, Any]]:
+def rows_with_blobs(connection: Connection, uid: str) -> Iterator[Row]:
     """The instance's row with payload and header columns (payload_*, header_*), unchecked; empty when unknown."""
     yield from connection.execute(_with_blobs().where(_instance.id == _id_of(uid))).mappings()
 
 
-def damaged(row: Mapping[str, Any], part: str, how: str) -> DamagedInstanceError:
+def damaged(row: Row, part: str, how: str) -> DamagedInstanceError:
     """The error for a part of the row's instance."""
     return DamagedInstanceError(f"instance {row['sop_instance_uid']}: its {part} {how}")
 
@@ -182,7 +183,7 @@ def _with_blobs() -> Select[Any]:
     return select(*columns).select_from(joined.outerjoin(schema.header, header.instance_id == _instance.id))
 
 
-def _identity(row: Mapping[str, Any]) -> InstanceIdentity:
+def _identity(row: Row) -> InstanceIdentity:
     return InstanceIdentity(
         sop_class_uid=row["sop_class_uid"],
         sop_instance_uid=row["sop_instance_uid"],

@@ -2,15 +2,15 @@
 
     study ──< series ──< instance ──  payload, header          one row each (payload only where pixels were coded)
                 │            └──< instance_uid                 every UID an instance answers to
-                └──< header_reference <── header               dictionaries that headers of the series are packed against
+                └──< header_reference <── header               what headers of the series are packed against
     event                                                      audit trail; outlives what it speaks of
 
 Attributes of a level are one JSON object, as received; the columns beside it are *match forms* of those that are asked
-for often (mripacs.store.match_forms), cut to an indexable length, never given out. The first instance of a study or series
-fixes its attributes: later ones that differ change only the counts.
+for often (mripacs.store.match_forms), cut to an indexable length, never given out. The first instance of a study or
+series fixes its attributes: later ones that differ change only the counts.
 
-Patients are columns of study: `patient_key` says which studies have one patient (Patient ID and its issuer; without an ID,
-name and birth date).
+Patients are columns of study: `patient_key` says which studies have one patient (Patient ID and its issuer; without an
+ID, name and birth date).
 """
 
 from __future__ import annotations

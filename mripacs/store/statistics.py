@@ -42,7 +42,7 @@ _GROUPINGS: Mapping[str, ColumnElement[Any]] = {
 def collect(connection: Connection) -> ArchiveStatistics:
     """Totals, and for each grouping the rows {"name", "instances", "received_bytes", "payload_bytes", "header_bytes"}.
 
-    Groupings: tier, codec, generation, modality, manufacturer, and error (relative error of the worst frame, by bucket).
+    Groupings: tier, codec, generation, modality, manufacturer, error (relative error of the worst frame, by bucket).
     """
     totals = connection.execute(select(*_TOTALS)).mappings().one()
     return ArchiveStatistics(

@@ -6,7 +6,6 @@ queue on a lock (the database's own queue polls); other processes are waited for
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,7 +16,7 @@ from typing import Self
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from mripacs.core.errors import ConflictError, StoreError, StoreUnavailableError, UnknownInstanceError
+from mripacs.core.errors import ConflictError, StoreError, UnknownInstanceError
 from mripacs.core.model import (
     ArchiveStatistics,
     InstanceIdentity,
@@ -29,22 +28,12 @@ from mripacs.core.model import (
     VerifyFinding,
 )
 from mripacs.store import checks, migrate, queries, reading, statistics, writing
-from mripacs.store.engine import WRITES, is_missing_file, open_engine, parse_url, prepare_file
+from mripacs.store.engine import WRITES, open_engine, parse_url, prepare_file, require_file
 from mripacs.store.failures import translated
-from mripacs.store.headers import (
-    MAX_REFERENCES,
-    PackedHeader,
-    Reference,
-    ReferenceCache,
-    is_poor,
-    make_reference,
-    may_refer,
-    pack,
-    pack_alone,
-)
+from mripacs.store.headers import PackedHeader, ReferenceCache
+from mripacs.store.packing import pack_header
 
 UIDS_PER_PAGE = 1000
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +56,7 @@ class Store:
         self._engine = engine
         self._references = ReferenceCache()
         self._write_lock = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
-        self._first_header_lock = threading.Lock()
+        self._new_reference_lock = threading.Lock()
 
     @classmethod
     def open(cls, url: str, *, create: bool = True) -> Store:
@@ -77,9 +66,7 @@ class Store:
         command that mends it, and StoreUnavailableError when there is none and `create` is not set.
         """
         parsed = parse_url(url)
-        if not create and is_missing_file(parsed):
-            raise StoreUnavailableError(f"there is no database at {parsed.database}")
-        prepare_file(parsed)
+        (prepare_file if create else require_file)(parsed)
         engine = open_engine(parsed)
         try:
             _require_schema(engine, parsed, create=create)
@@ -111,12 +98,11 @@ class Store:
         The study's and series' attributes stay those of their first instance. Raises ConflictError when one of the two
         UIDs names an instance already: nothing was written, and `identify` says which one is there.
         """
-        header, references = self._packed(new, self._references_for(new))
-        if references or header.reference is None:
+        header = self._packed(new)
+        if header.reference is None or header.reference.id is not None:
             return self._write(new, header)
-        with self._first_header_lock:  # else each association that brings a part of a new series adds its own reference
-            header, _ = self._packed(new, self._references_for(new))
-            return self._write(new, header)
+        with self._new_reference_lock:  # else each association that brings a part of a new series adds its own
+            return self._write(new, self._packed(new))
 
     def load(self, uid: str) -> StoredInstance:
         """The instance's header and payload, every digest checked.
@@ -153,7 +139,7 @@ class Store:
             return statistics.collect(connection)
 
     def iterate_uids(self, after: str | None = None) -> Iterator[str]:
-        """The UIDs that instances are served under, in code point order, from behind `after`; no transaction is held."""
+        """The UIDs that instances are served under, in code point order, after `after`; no transaction is held."""
         while True:
             with self._reading() as connection:
                 page = reading.page_of_uids(connection, after, UIDS_PER_PAGE)
@@ -175,41 +161,13 @@ class Store:
     def record(
         self, kind: str, *, source: ReceivedFrom | None = None, uid: str = "", outcome: str = "", detail: str = ""
     ) -> None:
-        """Write an audit event; `uid` is the instance, series or study that it is about. No patient data in `detail`."""
+        """Write an audit event; `uid` is the instance, series or study that it is about. No patient data."""
         with self._writing() as connection:
-            writing.write_event(connection, kind, source or ReceivedFrom(""), uid, outcome, detail, writing.now())
+            writing.write_event(connection, kind, source or ReceivedFrom(""), uid, outcome, detail)
 
-    def _references_for(self, new: NewInstance) -> list[Reference]:
-        """References that the header may be packed against. A damaged one is left out: nothing new shall need it."""
-        if not may_refer(new.header):
-            return []
-        attributes = new.attributes
+    def _packed(self, new: NewInstance) -> PackedHeader:
         with self._reading() as connection:
-            rows = reading.references_of(
-                connection,
-                str(attributes.study["StudyInstanceUID"]),
-                str(attributes.series["SeriesInstanceUID"]),
-                new.transfer_syntax,
-            )
-            found = (self._usable_reference(connection, row_id) for row_id in rows[:MAX_REFERENCES])
-            return [reference for reference in found if reference]
-
-    def _usable_reference(self, connection: Connection, row_id: int) -> Reference | None:
-        try:
-            return self._references.get(row_id, lambda wanted: reading.read_reference(connection, wanted))
-        except ValueError as error:
-            log.error("header reference %d %s; new headers are packed without it", row_id, error)
-            return None
-
-    def _packed(self, new: NewInstance, references: list[Reference]) -> tuple[PackedHeader, list[Reference]]:
-        """The header against the best reference, or against itself as a new one; and the references tried."""
-        if not may_refer(new.header):
-            return PackedHeader(pack_alone(new.header), None), references
-        if references:
-            packed = pack(new.header, references)
-            if len(references) >= MAX_REFERENCES or not is_poor(new.header, packed):
-                return packed, references
-        return pack(new.header, [make_reference(new.header)]), references
+            return pack_header(connection, new, self._references)
 
     def _write(self, new: NewInstance, header: PackedHeader) -> AddedInstance:
         try:
@@ -249,9 +207,13 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with translated(), self._write_lock, self._engine.connect().execution_options(**{WRITES: True}) as connection:
-            with connection.begin():
-                yield connection
+        with (
+            translated(),
+            self._write_lock,
+            self._engine.connect().execution_options(**{WRITES: True}) as connection,
+            connection.begin(),
+        ):
+            yield connection
 
 
 def _require_schema(engine: Engine, url: URL, *, create: bool) -> None:
