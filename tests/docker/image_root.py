@@ -74,39 +74,30 @@ class ImageRoot:
 
     def run(self, command: str, **more_environment: str) -> str:
         """What a shell command prints, run in the root as its user. AssertionError with its last words if it fails."""
-        done = subprocess.run(
-            self.words(command), env=self._environment(more_environment), capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(self._words(command, more_environment), capture_output=True, text=True, check=False)
         if done.returncode:
             raise AssertionError(f"exit {done.returncode}: {command}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
         return done.stdout
 
     def start(self, **more_environment: str) -> subprocess.Popen[str]:
         """The image's own process: entry point and command. The caller ends it."""
-        words = self.words("exec " + " ".join([*self.entrypoint, *self.command]))
-        return subprocess.Popen(words, env=self._environment(more_environment), stderr=subprocess.PIPE, text=True)
-
-    def words(self, command: str) -> list[str]:
-        """The command line that runs a shell command inside the root."""
-        certificates = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or ""
-        inside = [
-            "chroot",
-            f"--userspec={self.user}",
-            str(self.root),
-            "/bin/sh",
-            "-c",
-            f"cd {self.folder} && {command}",
-        ]
-        return ["unshare", "--mount", "sh", "-c", MOUNTS, "sh", str(self.root), certificates, *inside]
+        command = "exec " + " ".join([*self.entrypoint, *self.command])
+        return subprocess.Popen(self._words(command, more_environment), stderr=subprocess.PIPE, text=True)
 
     def inside(self, path: str) -> Path:
         """Where an absolute or relative path of the image lies on this machine."""
         return self.root / str(Path(self.folder, path)).lstrip("/")
 
-    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+    def _words(self, command: str, more: Mapping[str, str]) -> list[str]:
+        """The command line that runs a shell command inside the root, each program replacing the one before."""
+        certificates = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or ""
         index = {name: value for name, value in os.environ.items() if INDEX_SETTINGS.fullmatch(name)}
-        certificates = {"PIP_CERT": BUILDERS_CERTIFICATES} if self.inside(BUILDERS_CERTIFICATES).exists() else {}
-        return self.environment | index | certificates | more
+        if certificates:
+            index["PIP_CERT"] = BUILDERS_CERTIFICATES
+        environment = [f"{name}={value}" for name, value in (self.environment | index | dict(more)).items()]
+        outside = ["unshare", "--mount", "sh", "-c", MOUNTS, "sh", str(self.root), certificates]
+        inside = ["chroot", f"--userspec={self.user}", str(self.root), "/usr/bin/env", "-i", *environment]
+        return [*outside, *inside, "/bin/sh", "-c", f"cd {self.folder} && {command}"]
 
     def _copy(self, copy: Instruction, context: Path, others: Mapping[str, ImageRoot]) -> None:
         *sources, target = [word for word in copy.words if not word.startswith("--")]
