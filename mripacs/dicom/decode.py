@@ -32,7 +32,9 @@ def decode_encapsulated(value: bytes, transfer_syntax: str, description: PixelDe
     """
     frames, _ = decode_with_properties(value, transfer_syntax, description, raw=True)
     if frames.dtype != description.dtype or frames.size * frames.itemsize != description.native_bytes:
-        raise PixelDataError(f"decoded pixels are {frames.shape} {frames.dtype}, not {description.shape} {description.dtype}")
+        raise PixelDataError(
+            f"decoded pixels are {frames.shape} {frames.dtype}, not {description.shape} {description.dtype}"
+        )
     return frames
 
 
@@ -43,9 +45,7 @@ def decode_with_properties(
     with _quiet():
         try:
             decoder = get_decoder(transfer_syntax)
-            return decoder.as_array(
-                value, raw=raw, allow_excess_frames=False, **_options(description)
-            )
+            return decoder.as_array(value, raw=raw, allow_excess_frames=False, **_options(description))
         except _DECODER_ERRORS as error:
             raise PixelDataError(f"{transfer_syntax} cannot be decoded: {_first_line(error)}") from error
 

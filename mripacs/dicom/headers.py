@@ -8,7 +8,9 @@ from struct import Struct
 from mripacs.core.errors import NotDicomError, TruncatedDatasetError
 
 Buffer = bytes | bytearray | memoryview
-Header = tuple[int, str | None, int, int]  # tag, VR (None in implicit VR and for group FFFE), length, offset of the value
+Header = tuple[
+    int, str | None, int, int
+]  # tag, VR (None in implicit VR and for group FFFE), length, offset of the value
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
 ITEM = 0xFFFEE000
@@ -16,8 +18,8 @@ ITEM_END = 0xFFFEE00D
 SEQUENCE_END = 0xFFFEE0DD
 ITEM_GROUP = 0xFFFE
 
-SHORT_VRS = ("AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US").split()
-LONG_VRS = ("OB OD OF OL OV OW SQ SV UC UN UR UT UV").split()
+SHORT_VRS = ["AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"]
+LONG_VRS = ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"]
 _FORMS = {vr.encode(): (vr, vr in LONG_VRS) for vr in SHORT_VRS + LONG_VRS}  # VR on the wire -> name, 32-bit length?
 
 

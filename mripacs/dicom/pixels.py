@@ -137,7 +137,9 @@ def _check_colour(samples: int, photometric: str, *, encapsulated: bool) -> None
     if encapsulated and samples == 3:
         known += SUBSAMPLED_WHEN_NATIVE  # JPEG decoders give full-size planes
     if photometric not in known:
-        raise PixelDataError(f"{samples} samples per pixel with photometric interpretation {photometric!r} are not decoded")
+        raise PixelDataError(
+            f"{samples} samples per pixel with photometric interpretation {photometric!r} are not decoded"
+        )
 
 
 def _check_sense(description: PixelDescription, max_samples: int) -> None:
@@ -176,7 +178,9 @@ def decode_frames(
     if pixel.truncated:
         raise PixelDataError("the data set ends inside its Pixel Data")
     if pixel.encapsulated != is_encapsulated(transfer_syntax):
-        raise PixelDataError(f"Pixel Data is {'' if pixel.encapsulated else 'not '}encapsulated, against {transfer_syntax}")
+        raise PixelDataError(
+            f"Pixel Data is {'' if pixel.encapsulated else 'not '}encapsulated, against {transfer_syntax}"
+        )
     value = dataset[pixel.start : pixel.end]
     if pixel.encapsulated:
         return decode.decode_encapsulated(bytes(value), transfer_syntax, description).reshape(description.shape)
@@ -189,16 +193,16 @@ def _check_word_order(pixel: PixelSpan, transfer_syntax: str, description: Pixel
         raise PixelDataError("8-bit pixels in big endian words are not decoded")
 
 
-def split_value(
-    value: Buffer, description: PixelDescription, transfer_syntax: str
-) -> tuple[NDArray[Any], bytes]:
+def split_value(value: Buffer, description: PixelDescription, transfer_syntax: str) -> tuple[NDArray[Any], bytes]:
     """A native pixel value as its frames (see `decode_frames`) and the bytes after them (padding and whatever else).
 
     Raises PixelDataError when the value is too short for the frames.
     """
     if len(value) < description.native_bytes:
         raise PixelDataError(f"Pixel Data has {len(value)} bytes, its description needs {description.native_bytes}")
-    words = np.frombuffer(value, _wire_dtype(description, transfer_syntax), description.native_bytes // description.dtype.itemsize)
+    words = np.frombuffer(
+        value, _wire_dtype(description, transfer_syntax), description.native_bytes // description.dtype.itemsize
+    )
     frames = words.astype(description.dtype)
     if description.samples == 3 and description.planar_configuration == 1:
         planes = frames.reshape(description.frames, 3, description.rows, description.columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from mripacs.core.errors import RefusedError, TranscodeError
 from mripacs.dicom.encode import PIXEL_REPRESENTATION, Element, Encoder, padded_value
@@ -23,11 +23,13 @@ def reencode(
     target: Dialect,
     replaced: Mapping[int, Element | None],
     edit: Edit | None = None,
+    edited_tags: Collection[int] | None = None,
 ) -> bytes:
     """The data set in a dialect, in ascending order of tags.
 
     replaced : elements to write instead of (or besides) those there, None for those to leave out. edit : called for
-    every other element at any depth that is no sequence. Group lengths, duplicates and bytes after the last element go.
+    every other element at any depth that is no sequence, or only inside the top-level elements of `edited_tags`.
+    Group lengths, duplicates and bytes after the last element go.
     Raises TranscodeError when something nested in the data set cannot be understood.
     """
     encoder = encoder_for(dataset, dataset_map, target)
@@ -37,7 +39,8 @@ def reencode(
     try:
         for span in dataset_map.elements.values():
             if span.tag not in replaced and span.tag & 0xFFFF:
-                chunks.append((span.tag, _encode_span(dataset, dataset_map, span, encoder, target, edit)))
+                change = edit if edited_tags is None or span.tag in edited_tags else None
+                chunks.append((span.tag, encode_span(dataset, dataset_map, span, encoder, target, change)))
     except RefusedError as error:
         raise TranscodeError(f"the data set cannot be written in another encoding: {error}") from error
     return b"".join(chunk for _, chunk in sorted(chunks, key=lambda chunk: chunk[0]))
@@ -56,9 +59,10 @@ def tokens_of(dataset: bytes, dataset_map: DatasetMap, span: ElementSpan) -> Ite
         yield token, dataset[token.start : token.end] if has_value else b""
 
 
-def _encode_span(
+def encode_span(
     dataset: bytes, dataset_map: DatasetMap, span: ElementSpan, encoder: Encoder, target: Dialect, edit: Edit | None
 ) -> bytes:
+    """One top-level element in a dialect; its own bytes where nothing changes."""
     if edit is None and dataset_map.dialect is target and _is_whole(dataset_map, span):
         return dataset[span.header_start : span.end]
     for token, value in tokens_of(dataset, dataset_map, span):
@@ -83,5 +87,3 @@ def _encode_new(element: Element, encoder: Encoder) -> bytes:
         encoder.write(token, value[token.start : token.end] if token.kind is Kind.ELEMENT else b"")
     encoder.write(sequence._replace(kind=Kind.SEQUENCE_END), b"")
     return encoder.take()
-
-

@@ -98,14 +98,14 @@ def _decoded(dataset: bytes, dataset_map: DatasetMap, description: PixelDescript
     return replaced
 
 
-def _decoded_colour(
-    dataset: bytes, dataset_map: DatasetMap, description: PixelDescription
-) -> tuple[NDArray[Any], str]:
+def _decoded_colour(dataset: bytes, dataset_map: DatasetMap, description: PixelDescription) -> tuple[NDArray[Any], str]:
     """Colour by pixel, and the Photometric Interpretation that it has after decoding."""
     value = dataset[dataset_map.elements[PIXEL_DATA].value_start : dataset_map.elements[PIXEL_DATA].value_end]
     frames, properties = decode_with_properties(value, dataset_map.transfer_syntax, description, raw=False)
     if frames.dtype != description.dtype or frames.nbytes != description.native_bytes:
-        raise PixelDataError(f"decoded pixels are {frames.shape} {frames.dtype}, not {description.shape} {description.dtype}")
+        raise PixelDataError(
+            f"decoded pixels are {frames.shape} {frames.dtype}, not {description.shape} {description.dtype}"
+        )
     return frames, str(properties["photometric_interpretation"])
 
 

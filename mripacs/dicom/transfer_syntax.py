@@ -19,14 +19,20 @@ NATIVE_SYNTAXES = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, DEFLATE
 
 # Later than pydicom 3.0's dictionary: JPEG XL lossless, JPEG recompression, JPEG XL; Deflated Image Frame.
 _LATER_SYNTAXES = tuple(f"1.2.840.10008.1.2.{suffix}" for suffix in ("4.110", "4.111", "4.112", "8.1"))
-_NO_PIXELS_INSIDE = ("1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205", "1.2.840.10008.1.2.7.")  # JPIP, SMPTE streams
+_NO_PIXELS_INSIDE = (
+    "1.2.840.10008.1.2.4.204",
+    "1.2.840.10008.1.2.4.205",
+    "1.2.840.10008.1.2.7.",
+)  # JPIP, SMPTE streams
 
 COMPRESSED_SYNTAXES = (
     *(str(each) for each in uid.AllTransferSyntaxes if each.is_compressed and not each.is_deflated
       and not each.startswith(_NO_PIXELS_INSIDE)),
     *_LATER_SYNTAXES,
 )  # fmt: skip
-STORAGE_SYNTAXES = NATIVE_SYNTAXES + COMPRESSED_SYNTAXES  # all that the node takes; what it cannot decode it keeps verbatim
+STORAGE_SYNTAXES = (
+    NATIVE_SYNTAXES + COMPRESSED_SYNTAXES
+)  # all that the node takes; what it cannot decode it keeps verbatim
 
 LOSSY_SYNTAXES = frozenset(
     f"1.2.840.10008.1.2.4.{suffix}" for suffix in ("50", "51", "81", "91", "93", "203", "112")

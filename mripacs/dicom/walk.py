@@ -86,9 +86,7 @@ def walk(buffer: Buffer, start: int, end: int, dialect: Dialect, *, in_sequence:
             stack.append(opened)
 
 
-def _open(
-    buffer: Buffer, top: _Open, tag: int, vr: str | None, length: int, start: int
-) -> tuple[Token, _Open | None]:
+def _open(buffer: Buffer, top: _Open, tag: int, vr: str | None, length: int, start: int) -> tuple[Token, _Open | None]:
     """The token for the header just read and, unless it is a leaf, the state inside it."""
     undefined = length == UNDEFINED_LENGTH
     end = top.end if undefined else start + length
@@ -96,7 +94,9 @@ def _open(
         raise TruncatedDatasetError(f"{tag_text(tag)} at offset {start} is longer than what holds it")
     if tag == ITEM and not top.fragments:
         inner = item_dialect(buffer, start, end, top.dialect)
-        return Token(Kind.ITEM, tag, None, start, end, undefined, inner), _Open(True, tag, None, end, undefined, inner, False)
+        return Token(Kind.ITEM, tag, None, start, end, undefined, inner), _Open(
+            True, tag, None, end, undefined, inner, False
+        )
     if tag == ITEM:
         return Token(Kind.FRAGMENT, tag, None, start, end, False, top.dialect), None
     meant = vr or vr_of_tag(tag)

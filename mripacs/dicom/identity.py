@@ -1,0 +1,193 @@
+"""What makes a lossy result honest: its UID and the marks it bears (PS3.3 C.7.6.1.1.5, C.7.6.1.1.2, C.12.4.1)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mripacs.core.model import Certificate
+from mripacs.dicom.encode import Element, item_bytes
+
+METHOD_TERM = (
+    "MRIPACS_KWAVELET"  # Lossy Image Compression Method, CS: 16 characters; a private term, PS3.3 C.7.6.1.1.5.1
+)
+UNKNOWN_METHOD = "UNKNOWN"  # stands for the method of an earlier step that left a ratio without naming it
+UNKNOWN_RATIO = "1"  # stands for the ratio of an earlier step that named a method only: no compression is claimed
+
+UID_NAMESPACE = uuid.UUID(
+    "5f0c6d0e-8a2b-5d1f-9e47-3f6f8f5f2c11"
+)  # ours, drawn once: changing it would rename every result
+LONGEST_DESCRIPTION = 1024  # characters of ST (PS3.5 6.2)
+
+SOP_INSTANCE_UID = 0x00080018
+IMAGE_TYPE = 0x00080008
+REFERENCED_SOP_CLASS_UID = 0x00081150
+REFERENCED_SOP_INSTANCE_UID = 0x00081155
+DERIVATION_DESCRIPTION = 0x00082111
+SOURCE_IMAGE_SEQUENCE = 0x00082112
+DERIVATION_CODE_SEQUENCE = 0x00089215
+SMALLEST_IMAGE_PIXEL_VALUE = 0x00280106
+LARGEST_IMAGE_PIXEL_VALUE = 0x00280107
+LOSSY_IMAGE_COMPRESSION = 0x00282110
+LOSSY_IMAGE_COMPRESSION_RATIO = 0x00282112
+LOSSY_IMAGE_COMPRESSION_METHOD = 0x00282114
+PURPOSE_OF_REFERENCE_CODE_SEQUENCE = 0x0040A170
+
+# Digests and counts of pixels that are no longer these: MAC parameters, digital signatures, histograms.
+VOID_TAGS = (0x4FFE0001, 0xFFFAFFFA, 0x00603000)
+PLANE_EXTREMES = {0x00280110: "min", 0x00280111: "max"}  # Smallest and Largest Image Pixel Value in Plane, retired
+
+READ_TAGS = (
+    IMAGE_TYPE,
+    DERIVATION_DESCRIPTION,
+    SOURCE_IMAGE_SEQUENCE,
+    DERIVATION_CODE_SEQUENCE,
+    SMALLEST_IMAGE_PIXEL_VALUE,
+    LARGEST_IMAGE_PIXEL_VALUE,
+    *PLANE_EXTREMES,
+    LOSSY_IMAGE_COMPRESSION,
+    LOSSY_IMAGE_COMPRESSION_RATIO,
+    LOSSY_IMAGE_COMPRESSION_METHOD,
+)
+"""Elements of the received data set that `derive` builds on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """One lossy encode of one instance, as far as its marks tell."""
+
+    sop_class_uid: str
+    original_sop_instance_uid: str
+    sop_instance_uid: str  # the derived one, or the original one where a site keeps it
+    certificate: Certificate
+    payload_bytes: int
+    frames: NDArray[Any]  # decoded, as they leave
+
+    @property
+    def ratio(self) -> float:
+        """Bytes of the uncompressed pixels to bytes of the payload (PS3.3 C.7.6.1.1.5.2)."""
+        return self.frames.nbytes / max(1, self.payload_bytes)
+
+
+def derived_uid(original_uid: str, codec: str, target: str) -> str:
+    """The UID of a lossy result: a function of the original's UID, codec with version ("kwavelet 1") and target.
+
+    "2.25." and a UUID of version 5 as an integer (PS3.5 B.2), 44 characters at most. The same three give the same
+    UID in every node for ever.
+    """
+    return f"2.25.{uuid.uuid5(UID_NAMESPACE, chr(0).join((original_uid, codec, target))).int}"
+
+
+def derive(received: Mapping[int, Element], derivation: Derivation) -> dict[int, Element | None]:
+    """The elements that a lossy result bears instead of, or besides, the received ones; None for those that go.
+
+    received : of READ_TAGS those that the data set has, in Explicit VR Little Endian, sequences as their items.
+    A pure function: the same instance leaves with the same bytes for ever. The history of earlier lossy steps is
+    appended to, with as many ratios as methods afterwards even where it was malformed. An instance that keeps its UID
+    gets the same marks except the source image, which it would name itself.
+    """
+    marks = (_image_type, _compression, _description, _code, _source, _extremes)
+    changed: dict[int, Element | None] = dict.fromkeys(VOID_TAGS)
+    uid = derivation.sop_instance_uid
+    changed[SOP_INSTANCE_UID] = Element(SOP_INSTANCE_UID, "UI", uid.encode())
+    for mark in marks:
+        changed.update({element.tag: element for element in mark(received, derivation)})
+    return changed
+
+
+def derived_type(value: bytes) -> bytes:
+    """An Image Type or Frame Type with value 1 DERIVED, of even length; the other values stay."""
+    _, separator, rest = value.rstrip(b" \0").partition(b"\\")
+    changed = b"DERIVED" + separator + rest
+    return changed + b" " * (len(changed) % 2)
+
+
+def _image_type(received: Mapping[int, Element], _: Derivation) -> list[Element]:
+    value = _value(received, IMAGE_TYPE) or b"ORIGINAL\\PRIMARY"
+    return [Element(IMAGE_TYPE, "CS", derived_type(value))]
+
+
+def _compression(received: Mapping[int, Element], derivation: Derivation) -> list[Element]:
+    ratios = _values(received, LOSSY_IMAGE_COMPRESSION_RATIO)
+    methods = _values(received, LOSSY_IMAGE_COMPRESSION_METHOD)
+    steps = max(len(ratios), len(methods))
+    ratios += [UNKNOWN_RATIO] * (steps - len(ratios)) + [f"{derivation.ratio:.6g}"]
+    methods += [UNKNOWN_METHOD] * (steps - len(methods)) + [METHOD_TERM]
+    return [
+        Element(LOSSY_IMAGE_COMPRESSION, "CS", b"01"),
+        Element(LOSSY_IMAGE_COMPRESSION_RATIO, "DS", "\\".join(ratios).encode("latin-1")),
+        Element(LOSSY_IMAGE_COMPRESSION_METHOD, "CS", "\\".join(methods).encode("latin-1")),
+    ]
+
+
+def _description(received: Mapping[int, Element], derivation: Derivation) -> list[Element]:
+    """Our sentence after what is there; the earlier text is cut, at a byte limit, where both do not fit."""
+    worst = derivation.certificate.worst
+    measured = f", error {worst.rel_error:.4g} of the norm, {worst.max_error} at most" if worst else ""
+    ours = f"Lossy compression by {derivation.certificate.codec} to {derivation.certificate.target}{measured}".encode()
+    before = _value(received, DERIVATION_DESCRIPTION)
+    if before:
+        before = before[: LONGEST_DESCRIPTION - len(ours) - 2] + b"; "
+    return [Element(DERIVATION_DESCRIPTION, "ST", before + ours)]
+
+
+def _code(received: Mapping[int, Element], _: Derivation) -> list[Element]:
+    item = item_bytes(_coded("113040", "Lossy Compression"))
+    return [Element(DERIVATION_CODE_SEQUENCE, "SQ", _items(received, DERIVATION_CODE_SEQUENCE) + item)]
+
+
+def _source(received: Mapping[int, Element], derivation: Derivation) -> list[Element]:
+    if derivation.sop_instance_uid == derivation.original_sop_instance_uid:
+        return []
+    purpose = item_bytes(_coded("121320", "Uncompressed predecessor"))
+    item = item_bytes(
+        [
+            Element(REFERENCED_SOP_CLASS_UID, "UI", derivation.sop_class_uid.encode()),
+            Element(REFERENCED_SOP_INSTANCE_UID, "UI", derivation.original_sop_instance_uid.encode()),
+            Element(PURPOSE_OF_REFERENCE_CODE_SEQUENCE, "SQ", purpose),
+        ]
+    )
+    return [Element(SOURCE_IMAGE_SEQUENCE, "SQ", _items(received, SOURCE_IMAGE_SEQUENCE) + item)]
+
+
+def _extremes(received: Mapping[int, Element], derivation: Derivation) -> list[Element]:
+    """The smallest and largest value of these pixels, where the data set tells them."""
+    frames = derivation.frames
+    found: dict[int, Callable[[], Any]] = {
+        SMALLEST_IMAGE_PIXEL_VALUE: frames.min,
+        LARGEST_IMAGE_PIXEL_VALUE: frames.max,
+        **{tag: getattr(frames, extreme) for tag, extreme in PLANE_EXTREMES.items()},
+    }
+    signed = frames.dtype.kind == "i"
+    return [
+        Element(tag, "SS" if signed else "US", int(extreme()).to_bytes(2, "little", signed=signed))
+        for tag, extreme in found.items()
+        if _value(received, tag)
+    ]
+
+
+def _coded(value: str, meaning: str) -> list[Element]:
+    """A code of the DICOM terminology (PS3.16 Annex D)."""
+    return [
+        Element(0x00080100, "SH", value.encode()),
+        Element(0x00080102, "SH", b"DCM"),
+        Element(0x00080104, "LO", meaning.encode()),
+    ]
+
+
+def _value(received: Mapping[int, Element], tag: int) -> bytes:
+    return received[tag].value.strip(b" \0") if tag in received else b""
+
+
+def _values(received: Mapping[int, Element], tag: int) -> list[str]:
+    """The values of a text element, malformed ones as they are; none for an absent or empty one."""
+    text = _value(received, tag).decode("latin-1")
+    return [value.strip(" \0") for value in text.split("\\")] if text else []
+
+
+def _items(received: Mapping[int, Element], tag: int) -> bytes:
+    return received[tag].value if tag in received else b""

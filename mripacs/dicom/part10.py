@@ -1,0 +1,112 @@
+"""Part 10 files (PS3.10 7): read leniently, written to the letter."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pydicom
+
+from mripacs import __version__
+from mripacs.core.errors import NotDicomError, RefusedError, TranscodeError, TruncatedDatasetError
+from mripacs.core.model import Outgoing, ReceivedObject
+from mripacs.dicom.encode import Element, explicit_bytes
+from mripacs.dicom.headers import EXPLICIT, UNDEFINED_LENGTH, has_known_vr, read_header
+from mripacs.dicom.scan import scan
+from mripacs.dicom.transcode import MAX_INFLATED_BYTES
+from mripacs.dicom.transfer_syntax import (
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    plain,
+)
+from mripacs.dicom.values import text_value
+
+PREAMBLE_BYTES = 128
+MAGIC = b"DICM"
+IMPLEMENTATION_CLASS_UID = "2.25.222309347083431270871498523498349813423"  # ours, drawn once
+IMPLEMENTATION_VERSION_NAME = f"MRIPACS_{__version__.replace('.', '_')}"[:16]  # SH
+
+MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
+MEDIA_STORAGE_SOP_INSTANCE_UID = 0x00020003
+TRANSFER_SYNTAX_UID = 0x00020010
+SOP_CLASS_UID = 0x00080016
+SOP_INSTANCE_UID = 0x00080018
+
+
+def read_part10(file: Path | str | bytes) -> ReceivedObject:
+    """The object in a Part 10 file, a file that lacks preamble or meta information, or a bare data set.
+
+    file : a path, or the file's bytes. What the file meta information does not say is taken from the data set: the
+    encoding from its first element, the UIDs from its elements ("" when it has none). The data set's bytes stay as
+    they are, deflated ones deflated. Raises NotDicomError for anything else, RefusedError when it cannot be read.
+    """
+    content = file if isinstance(file, bytes) else _read(Path(file))
+    start = PREAMBLE_BYTES + len(MAGIC) if content[PREAMBLE_BYTES : PREAMBLE_BYTES + len(MAGIC)] == MAGIC else 0
+    meta, start = _read_meta(content, start)
+    dataset = content[start:]
+    if len(dataset) < 8:
+        raise NotDicomError(f"{len(content)} bytes without a data set in them")
+    syntax = meta.get(TRANSFER_SYNTAX_UID) or guess_syntax(dataset)
+    sop_class_uid = meta.get(MEDIA_STORAGE_SOP_CLASS_UID, "")
+    sop_instance_uid = meta.get(MEDIA_STORAGE_SOP_INSTANCE_UID, "")
+    if not (sop_class_uid and sop_instance_uid):
+        bare = plain(dataset, syntax, MAX_INFLATED_BYTES)
+        dataset_map = scan(bare, syntax)
+        sop_class_uid = sop_class_uid or text_value(bare, dataset_map, SOP_CLASS_UID)
+        sop_instance_uid = sop_instance_uid or text_value(bare, dataset_map, SOP_INSTANCE_UID)
+    return ReceivedObject(dataset, syntax, sop_class_uid, sop_instance_uid, source="import")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RefusedError(f"the file cannot be read: {error.strerror}") from error
+
+
+def _read_meta(content: bytes, position: int) -> tuple[dict[int, str], int]:
+    """UIDs of the file meta information (always Explicit VR Little Endian, PS3.10 7.1) and where it ends."""
+    found: dict[int, str] = {}
+    while content[position : position + 2] == b"\x02\x00":
+        tag, _, length, start = read_header(content, position, len(content), EXPLICIT)
+        if length == UNDEFINED_LENGTH or start + length > len(content):
+            raise TruncatedDatasetError("the file ends inside its file meta information")
+        found[tag] = content[start : start + length].decode("ascii", "replace").strip(" \0")
+        position = start + length
+    return found, position
+
+
+def guess_syntax(dataset: bytes) -> str:
+    """The native syntax that a bare data set begins like: its first group is a small number, then comes a VR or not."""
+    if not has_known_vr(dataset, 0):
+        return IMPLICIT_VR_LITTLE_ENDIAN
+    return EXPLICIT_VR_BIG_ENDIAN if dataset[0] == 0 and dataset[1] else EXPLICIT_VR_LITTLE_ENDIAN
+
+
+def write_part10(outgoing: Outgoing) -> bytes:
+    """A Part 10 file: zero preamble, file meta information, the data set's bytes (PS3.10 7.1)."""
+    meta = b"".join(
+        explicit_bytes(element)
+        for element in (
+            Element(0x00020001, "OB", b"\0\1"),
+            Element(MEDIA_STORAGE_SOP_CLASS_UID, "UI", outgoing.sop_class_uid.encode()),
+            Element(MEDIA_STORAGE_SOP_INSTANCE_UID, "UI", outgoing.sop_instance_uid.encode()),
+            Element(TRANSFER_SYNTAX_UID, "UI", outgoing.transfer_syntax.encode()),
+            Element(0x00020012, "UI", IMPLEMENTATION_CLASS_UID.encode()),
+            Element(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME.encode()),
+        )
+    )
+    group_length = explicit_bytes(Element(0x00020000, "UL", len(meta).to_bytes(4, "little")))
+    return b"\0" * PREAMBLE_BYTES + MAGIC + group_length + meta + outgoing.dataset
+
+
+def to_dataset(outgoing: Outgoing) -> pydicom.FileDataset:
+    """The instance as a pydicom data set, with file meta information, as `pydicom.dcmread` gives it.
+
+    Raises TranscodeError when pydicom cannot read it.
+    """
+    try:
+        return pydicom.dcmread(io.BytesIO(write_part10(outgoing)))
+    except (ValueError, LookupError, EOFError, OSError, RecursionError, NotImplementedError) as error:
+        raise TranscodeError(f"pydicom cannot read the data set: {error}") from error

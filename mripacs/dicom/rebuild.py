@@ -1,0 +1,97 @@
+"""The data set that is served for pixels that do not come back as the bytes that were received."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mripacs.core.errors import RefusedError, TranscodeError
+from mripacs.core.model import Certificate
+from mripacs.dicom.encode import Element
+from mripacs.dicom.facts import FRAME_TYPE, PER_FRAME_FUNCTIONAL_GROUPS, SHARED_FUNCTIONAL_GROUPS
+from mripacs.dicom.headers import EXPLICIT
+from mripacs.dicom.identity import READ_TAGS, Derivation, derive, derived_type
+from mripacs.dicom.pixels import describe, join, native_value
+from mripacs.dicom.reencode import encode_span, encoder_for, reencode
+from mripacs.dicom.scan import PIXEL_DATA, DatasetMap, scan
+from mripacs.dicom.transcode import EXTENDED_OFFSET_TAGS, PLANAR_CONFIGURATION, pixel_element
+from mripacs.dicom.transfer_syntax import is_encapsulated
+from mripacs.dicom.walk import Token
+
+DATA_SET_TRAILING_PADDING = 0xFFFCFFFC
+_FUNCTIONAL_GROUPS = (SHARED_FUNCTIONAL_GROUPS, PER_FRAME_FUNCTIONAL_GROUPS)
+
+
+def derived_dataset(
+    header: bytes,
+    offset: int,
+    transfer_syntax: str,
+    frames: NDArray[Any],
+    certificate: Certificate,
+    *,
+    payload_bytes: int,
+    sop_instance_uid: str,
+    original_sop_instance_uid: str,
+    sop_class_uid: str,
+) -> bytes:
+    """The data set with decoded frames, in Explicit VR Little Endian, marked as derived when the certificate is lossy.
+
+    header, offset : of `pixels.cut`, in `transfer_syntax` (never deflated). frames : `PixelDescription.shape` and dtype.
+    Private and unknown elements keep their values byte for byte; Rows to Pixel Representation and Photometric
+    Interpretation stay. Group lengths, trailing padding and bytes after the last element go. A pure function of its
+    arguments. Raises TranscodeError when the header cannot be understood, PixelDataError when frames do not fit it.
+    """
+    dataset, dataset_map = _with_pixels(header, offset, transfer_syntax, frames)
+    replaced: dict[int, Element | None] = dict.fromkeys((*EXTENDED_OFFSET_TAGS, DATA_SET_TRAILING_PADDING))
+    if not certificate.lossy:
+        return reencode(dataset, dataset_map, EXPLICIT, replaced | _native_pixels(frames, dataset_map))
+    derivation = Derivation(
+        sop_class_uid, original_sop_instance_uid, sop_instance_uid, certificate, payload_bytes, frames
+    )
+    replaced |= derive(_received_elements(dataset, dataset_map), derivation)
+    return reencode(
+        dataset,
+        dataset_map,
+        EXPLICIT,
+        replaced | _native_pixels(frames, dataset_map),
+        _derive_frame_type,
+        _FUNCTIONAL_GROUPS,
+    )
+
+
+def _with_pixels(header: bytes, offset: int, transfer_syntax: str, frames: NDArray[Any]) -> tuple[bytes, DatasetMap]:
+    """The whole data set and its map, so that elements behind the pixels are found; an encapsulated value stays empty."""
+    try:
+        description = describe(header, scan(header, transfer_syntax), transfer_syntax, max_samples=max(1, frames.size))
+        native = native_value(frames, description, transfer_syntax)
+        dataset = join(header, offset, b"" if is_encapsulated(transfer_syntax) else native)
+        return dataset, scan(dataset, transfer_syntax)
+    except RefusedError as error:
+        raise TranscodeError(f"the stored header cannot be read: {error}") from error
+
+
+def _native_pixels(frames: NDArray[Any], dataset_map: DatasetMap) -> dict[int, Element | None]:
+    replaced: dict[int, Element | None] = {PIXEL_DATA: pixel_element(frames)}
+    if frames.ndim == 4 and PLANAR_CONFIGURATION in dataset_map.elements:
+        replaced[PLANAR_CONFIGURATION] = Element(PLANAR_CONFIGURATION, "US", b"\0\0")  # frames are colour by pixel
+    return replaced
+
+
+def _received_elements(dataset: bytes, dataset_map: DatasetMap) -> dict[int, Element]:
+    """READ_TAGS in Explicit VR Little Endian, sequences as their items."""
+    encoder = encoder_for(dataset, dataset_map, EXPLICIT)
+    found = {}
+    for tag in READ_TAGS:
+        span = dataset_map.elements.get(tag)
+        if span is None:
+            continue
+        encoded = encode_span(dataset, dataset_map, span, encoder, EXPLICIT, None)
+        element = scan(encoded, "").elements[tag]
+        found[tag] = Element(tag, str(element.vr), encoded[element.value_start : element.value_end])
+    return found
+
+
+def _derive_frame_type(_: int, token: Token, value: bytes) -> bytes:
+    """Frame Type follows Image Type in every frame (PS3.3 C.8.13.3.1.1)."""
+    return derived_type(value) if token.tag == FRAME_TYPE else value
