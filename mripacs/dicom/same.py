@@ -95,13 +95,13 @@ def _hidden_sequence(token: Token, value: bytes) -> Canonical:
 
 
 def _comparable(token: Token, value: bytes) -> bytes:
-    """The value in little endian, without the padding that its VR does not count."""
+    """The value in little endian, padding left out; private values keep theirs: the other side may not know their VR."""
     vr = token.vr or vr_without_choice(token.tag)
     if token.dialect.big_endian and token.vr != "UN":
         value = swapped(value, vr)
-    if vr in _TEXT_VRS or vr_of_tag(token.tag) in _TEXT_VRS:
+    if vr_of_tag(token.tag) in _TEXT_VRS:
         return value.rstrip(b" \0")
-    return value + b"\0" * (len(value) % 2)
+    return value + (b" " if vr in _TEXT_VRS else b"\0") * (len(value) % 2)
 
 
 def _same_pixels(a: _Read, b: _Read) -> bool:
