@@ -1,10 +1,10 @@
 """The public facade: an archive that stores, finds and gives back DICOM objects.
 
-    with mripacs.Archive.open("archive-folder") as archive:
-        receipt = archive.store("slice.dcm")
-        for row in archive.find(level="STUDY", PatientID="4711"):
-            ...
-        dataset = archive.fetch(receipt.sop_instance_uid)
+with mripacs.Archive.open("archive-folder") as archive:
+    receipt = archive.store("slice.dcm")
+    for row in archive.find(level="STUDY", PatientID="4711"):
+        ...
+    dataset = archive.fetch(receipt.sop_instance_uid)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mripacs.core.model import (
     VerifyFinding,
 )
 from mripacs.core.settings import Settings, load_settings
-from mripacs.dicom import part10
+from mripacs.dicom import datasets, part10
 from mripacs.ingest.policy import Policy
 from mripacs.ingest.receive import Ingest, inspect
 from mripacs.ingest.workers import Workers, start_workers
@@ -85,12 +85,13 @@ class Archive:
 
         Raises RefusedError (not DICOM, no identity, conflict, too large) or StoreError; then nothing of it is kept.
         """
-        received = item if isinstance(item, ReceivedObject) else part10.read_part10(item)
-        return self._ingest.receive(received)
+        if isinstance(item, ReceivedObject):
+            return self._ingest.receive(item)
+        if isinstance(item, Path | str | bytes):
+            return self._ingest.receive(part10.read_part10(item))
+        return self._ingest.receive(datasets.from_dataset(item))
 
-    def store_many(
-        self, items: Iterable[tuple[str, Path | bytes]]
-    ) -> Iterator[tuple[str, Receipt | MripacsError]]:
+    def store_many(self, items: Iterable[tuple[str, Path | bytes]]) -> Iterator[tuple[str, Receipt | MripacsError]]:
         """Store labelled files or their bytes, several at once where there are workers, in their order.
 
         Gives each label with its receipt or its error; an error concerns that item alone.
@@ -145,6 +146,10 @@ class Archive:
         """Totals of what was received and what is kept."""
         return self._store.statistics()
 
+    def reference_bytes(self) -> dict[str, int]:
+        """Stored bytes of the header references, by Series Instance UID: what the instances' headers rest on."""
+        return self._store.reference_bytes()
+
     def verify(self) -> Iterator[tuple[str, list[VerifyFinding]]]:
         """Read every instance and check every digest and proof; see `retrieve.verify.verify_archive`."""
         return verify_archive(self._store)
@@ -180,8 +185,6 @@ def _warm_up() -> float:
     from mripacs import codec  # noqa: PLC0415 - numba loads only where pixels are coded
 
     return codec.warm_up()
-
-
 
 
 def explain_policy(path: Path, settings: Settings, calling_ae: str = "") -> Decision:

@@ -31,18 +31,16 @@ def stats(ctx: typer.Context, as_json: AsJson = False) -> None:
         print_json({**asdict(totals), "ratio": _ratio(totals)})
         return
     kept = totals.payload_bytes + totals.header_bytes + totals.reference_bytes
-    print_table(
-        "Archive",
-        ("patients", "studies", "series", "instances", "received", "kept", "pixels", "headers", "references", "ratio"),
-        [
-            [
-                totals.patients, totals.studies, totals.series, totals.instances, size(totals.received_bytes), size(kept),
-                size(totals.payload_bytes), size(totals.header_bytes), size(totals.reference_bytes), f"{_ratio(totals):.1f}",
-            ]
-        ],
-    )  # fmt: skip
+    counts = [totals.patients, totals.studies, totals.series, totals.instances]
+    parts = (totals.received_bytes, kept, totals.payload_bytes, totals.header_bytes, totals.reference_bytes)
+    columns = ("patients", "studies", "series", "instances", "received", "kept", "pixels", "headers", "references")
+    print_table("Archive", (*columns, "ratio"), [[*counts, *map(size, parts), f"{_ratio(totals):.1f}"]])
     for grouping, rows in totals.by.items():
-        print_table(f"By {grouping}", (grouping, "instances", "received", "pixels", "headers"), [_group_row(row) for row in rows])
+        print_table(
+            f"By {grouping}",
+            (grouping, "instances", "received", "pixels", "headers"),
+            [_group_row(row) for row in rows],
+        )
 
 
 def _ratio(totals: ArchiveStatistics) -> float:
@@ -116,7 +114,10 @@ def _identity_rows(identity: InstanceIdentity) -> list[list[object]]:
         ["SHA-256 received", certificate.received_digest],
         ["SHA-256 source pixels", certificate.source_pixel_digest or "not decoded"],
         ["SHA-256 decoded pixels", certificate.decoded_pixel_digest or "not coded"],
-        ["bytes received", f"{certificate.received_bytes} ({certificate.received_pixel_bytes} pixels, {header_received} header)"],
+        [
+            "bytes received",
+            f"{certificate.received_bytes} ({certificate.received_pixel_bytes} pixels, {header_received} header)",
+        ],
         ["bytes kept", f"{identity.payload_bytes} pixels, {identity.header_bytes} header"],
         ["ratio", f"{_instance_ratio(identity):.1f}"],
     ]
@@ -173,7 +174,12 @@ def explain(
     if as_json:
         print_json(asdict(decision))
     else:
-        rows = [["rule", decision.rule], ["because", decision.reason], ["kept", decision.tier], ["target", decision.target or "none"]]
+        rows: list[list[object]] = [
+            ["rule", decision.rule],
+            ["because", decision.reason],
+            ["kept", decision.tier],
+            ["target", decision.target or "none"],
+        ]
         print_table(file.name, ("", ""), rows)
 
 

@@ -26,7 +26,7 @@ app.add_typer(admin.app, name="admin")
 app.add_typer(bench.app, name="bench")
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes the flag's value
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"mripacs {__version__}")
         raise typer.Exit
@@ -36,10 +36,12 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes the fla
 def global_options(
     ctx: typer.Context,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file with the settings.")] = None,
-    directory: Annotated[Path | None, typer.Option("--directory", "-d", help="Folder of the embedded database.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--directory", "-d", help="Folder of the embedded database.")
+    ] = None,
     database: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the database, instead of a folder.")] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
-    version: Annotated[  # noqa: ARG001 - handled by its callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
     ] = False,
 ) -> None:

@@ -36,7 +36,9 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    data: Annotated[Path | None, typer.Argument(help="Folder of DICOM files; otherwise images that packages ship.")] = None,
+    data: Annotated[
+        Path | None, typer.Argument(help="Folder of DICOM files; otherwise images that packages ship.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start two nodes, send MR images to one, get them back, pass them to and fro ten times, and show what it cost."""
@@ -51,7 +53,8 @@ def demo(
         nodes = {name: stack.enter_context(_node(Path(folder) / name, error)) for name, error in REL_ERRORS.items()}
         start = time.perf_counter()
         taken = _send(nodes["A"], objects)
-        say(f"C-STORE: {taken} of {len(objects)} taken in {time.perf_counter() - start:.1f} s, each compressed and proved")
+        seconds = time.perf_counter() - start
+        say(f"C-STORE: {taken} of {len(objects)} taken in {seconds:.1f} s, each compressed and proved")
         rows = _measure(nodes["A"].archive)
         chain = _Chain(nodes, say)
         chain.run(nodes["A"].archive, rows)
@@ -60,15 +63,16 @@ def demo(
     else:
         print_table("What the node keeps", _COLUMNS, [row.cells() for row in rows.values()])
         typer.echo(
-            "received and kept: whole objects, header and pixels. error: ||x-y||/||x||, worst image. generations: hops between\n"
-            "A and B by C-GET and C-STORE, under new UIDs each time, after which every pixel equalled the first generation's."
+            "received and kept: whole objects, header and pixels. error: ||x-y||/||x|| of the worst image.\n"
+            "generations: hops between A and B by C-GET and C-STORE, under new UIDs each time, after which every\n"
+            "pixel equalled the first generation's."
         )
     if any(row.identical < row.hops for row in rows.values()):
         raise MripacsError("a generation changed pixels: this is a defect, please report it")
 
 
 def _objects(data: Path | None) -> list[ReceivedObject]:
-    """What to send: the folder's DICOM objects, or the shipped images. Raises UnknownInstanceError when there is none."""
+    """What to send: the folder's DICOM objects, or the shipped images. UnknownInstanceError if there is none."""
     from mripacs.cli.demo_images import shipped_images  # noqa: PLC0415 - `mripacs --help` stays light
     from mripacs.dicom.part10 import read_part10  # noqa: PLC0415 - as above
 
@@ -179,7 +183,9 @@ class _Chain:
         """Ten hops A -> B -> A ..., each under new UIDs, as if an anonymiser stood between the hospitals."""
         row_of = {uid: row for row in rows.values() for uid in row.uids}
         chosen = [identity for identity in archive if identity.certificate.codec][:CHAIN_LENGTH]
-        first = {identity.sop_instance_uid: self._get(self._nodes["A"], identity.sop_instance_uid) for identity in chosen}
+        first = {
+            identity.sop_instance_uid: self._get(self._nodes["A"], identity.sop_instance_uid) for identity in chosen
+        }
         current = dict(first)
         self._say(f"C-GET: {len(first)} images back; now {GENERATIONS} generations")
         for hop in range(1, GENERATIONS + 1):
@@ -189,11 +195,13 @@ class _Chain:
             for uid, is_same in same.items():
                 row_of[uid].hops += 1
                 row_of[uid].identical += is_same
-            self._say(f"generation {hop + 1:2d} in node {'AB'[hop % 2]}: {sum(same.values())} of {len(same)} images identical")
+            self._say(
+                f"generation {hop + 1:2d} in node {'AB'[hop % 2]}: {sum(same.values())} of {len(same)} images identical"
+            )
 
     def _pass_on(self, node: Node, datasets: dict[str, Dataset]) -> dict[str, Dataset]:
         """Store every data set in `node` under new UIDs and get it back, by the UID of its first generation."""
-        from mripacs.dicom.part10 import from_dataset, with_new_uids  # noqa: PLC0415 - `mripacs --help` stays light
+        from mripacs.dicom.datasets import from_dataset, with_new_uids  # noqa: PLC0415 - `mripacs --help` stays light
 
         renamed = {uid: from_dataset(with_new_uids(dataset)) for uid, dataset in datasets.items()}
         _send(node, renamed.values())
@@ -213,4 +221,3 @@ class _Chain:
         }
         client.get(_peer(node), "IMAGE", keys, [identity.sop_class_uid], lambda item: received.append(to_dataset(item)))
         return received[0]
-

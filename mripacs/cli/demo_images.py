@@ -12,7 +12,8 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from mripacs.dicom.part10 import from_dataset, read_part10
+from mripacs.dicom.datasets import from_dataset
+from mripacs.dicom.part10 import read_part10
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""`mripacs import` and `mripacs export`: files into the archive and out of it, through the same doors as the network."""
+"""`mripacs import` and `mripacs export`: files into the archive and out of it, through the network's doors."""
 
 from __future__ import annotations
 
@@ -42,8 +42,15 @@ def import_files(
     counts: Counter[str] = Counter()
     refused: dict[str, str] = {}
     received = stored = 0
-    items = list(find_items(paths, settings.limits.max_object_bytes)) if not as_json else find_items(paths, settings.limits.max_object_bytes)
-    with Archive.open(settings=settings, workers=settings.archive.workers) as archive, progress_bar(hidden=as_json) as bar:
+    items = (
+        list(find_items(paths, settings.limits.max_object_bytes))
+        if not as_json
+        else find_items(paths, settings.limits.max_object_bytes)
+    )
+    with (
+        Archive.open(settings=settings, workers=settings.archive.workers) as archive,
+        progress_bar(hidden=as_json) as bar,
+    ):
         task = bar.add_task("importing", total=len(items) if isinstance(items, list) else None)
         for label, outcome in archive.store_many(items):
             bar.advance(task)

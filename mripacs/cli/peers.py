@@ -82,7 +82,9 @@ def send(
         results = list(bar.track(answers, total=len(objects), description="sending"))
     rejected = [result for result in results if not result.accepted]
     if as_json:
-        print_json({"sent": len(results) - len(rejected), "not_dicom": skipped, "rejected": [_as_dict(r) for r in rejected]})
+        print_json(
+            {"sent": len(results) - len(rejected), "not_dicom": skipped, "rejected": [_as_dict(r) for r in rejected]}
+        )
     else:
         typer.echo(f"{len(results) - len(rejected)} of {len(objects)} taken, {skipped} files are no DICOM")
         for result in rejected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,10 @@ def serve(
     port_file: Annotated[Path | None, typer.Option(help="Write the port that is listened on into this file.")] = None,
 ) -> None:
     """Run the node: C-ECHO, C-STORE, C-FIND, C-GET, C-MOVE, until SIGINT or SIGTERM."""
-    flags = {"dimse": {"host": host, "port": port, "ae_title": ae_title}, "archive": {"workers": workers}}
+    flags: Mapping[str, Mapping[str, object]] = {
+        "dimse": {"host": host, "port": port, "ae_title": ae_title},
+        "archive": {"workers": workers},
+    }
     settings = options_of(ctx).settings(flags)
     from mripacs.node import run_until_signal  # noqa: PLC0415 - `mripacs --help` stays light
 

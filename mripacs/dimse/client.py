@@ -88,7 +88,9 @@ def _send_one(association: Association, item: ReceivedObject) -> SendResult:
 def find(peer: Peer, level: str, keys: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """C-FIND in the study root model; gives each match by keyword. Raises PeerError."""
     request = _identifier(level, keys)
-    with _associated(peer, [build_context(StudyRootQueryRetrieveInformationModelFind, list(NATIVE_SYNTAXES))]) as association:
+    with _associated(
+        peer, [build_context(StudyRootQueryRetrieveInformationModelFind, list(NATIVE_SYNTAXES))]
+    ) as association:
         for status, match in association.send_c_find(request, StudyRootQueryRetrieveInformationModelFind):
             if "Status" in status and status.Status in PENDING:
                 yield identifiers.matching_keys(match)
@@ -101,8 +103,8 @@ def get(
 ) -> dict[str, int]:
     """C-GET in the study root model; calls `receive` for each instance, whose bytes are as they came.
 
-    sop_classes : storage classes to accept, 120 at most. Gives the numbers of completed, failed and warning sub-operations.
-    Raises PeerError.
+    sop_classes : storage classes to accept, 120 at most.
+    Gives the numbers of completed, failed and warning sub-operations. Raises PeerError.
     """
 
     def store(event: evt.Event) -> int:
@@ -125,8 +127,8 @@ def get(
         for status, _ in association.send_c_get(_identifier(level, keys), model):
             if "Status" not in status:
                 _check(peer, status, "C-GET")
-            for kind in counts:
-                counts[kind] = int(status.get(f"NumberOf{kind.capitalize()}Suboperations", counts[kind]) or 0)
+            for kind, so_far in counts.items():
+                counts[kind] = int(status.get(f"NumberOf{kind.capitalize()}Suboperations", so_far) or 0)
             if status.Status not in PENDING | SUCCESSES:
                 _check(peer, status, "C-GET")
     return counts
@@ -167,7 +169,11 @@ def _associated(
         evt_handlers=[NO_DELAY, *(handlers or [])],
     )
     if not association.is_established:
-        reason = "rejected the association" if association.is_rejected else "cannot be reached or takes none of what we propose"
+        reason = (
+            "rejected the association"
+            if association.is_rejected
+            else "cannot be reached or takes none of what we propose"
+        )
         raise PeerError(f"{peer} {reason}")
     try:
         yield association

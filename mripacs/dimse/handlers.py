@@ -135,11 +135,14 @@ def _sub_operations(event: evt.Event, archive: Archive, instances: Iterable[Inst
         if event.is_cancelled:
             yield statuses.CANCEL, None
             return
-        yield statuses.PENDING, raw_send.RawInstance(identity.sop_class_uid, identity.sop_instance_uid, archive.fetch_encoded)
+        yield (
+            statuses.PENDING,
+            raw_send.RawInstance(identity.sop_class_uid, identity.sop_instance_uid, archive.fetch_encoded),
+        )
 
 
 def _proposals(instances: Iterable[InstanceIdentity]) -> list[PresentationContext]:
-    """Contexts for a C-MOVE: for each SOP class its instances' own syntaxes one by one, and one with the native ones."""
+    """Contexts for a C-MOVE: for each SOP class, its instances' own syntaxes one by one and one with the native."""
     own: dict[tuple[str, str], None] = {}
     classes: dict[str, None] = {}
     for identity in instances:

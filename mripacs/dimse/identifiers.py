@@ -1,4 +1,4 @@
-"""Identifiers of C-FIND, C-GET and C-MOVE: pydicom data sets to matching keys by keyword, and rows back to data sets."""
+"""Identifiers of C-FIND, C-GET and C-MOVE: data sets to matching keys by keyword, and rows back to data sets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_identifier(event: evt.Event) -> Dataset:
 def decode_identifier(encoded: BytesIO | None, syntax: UID) -> Dataset:
     """An identifier from its bytes in the context's transfer syntax. Raises QueryError when it is no data set."""
     try:
-        identifier = decode(
+        identifier: Dataset = decode(
             encoded or BytesIO(), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated
         )
     except Exception as error:  # pydicom raises whatever its readers meet in hostile bytes

@@ -23,7 +23,7 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
-from mripacs.dicom.transfer_syntax import STORAGE_SYNTAXES, NATIVE_SYNTAXES
+from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES, STORAGE_SYNTAXES
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,11 @@ def _register_private(uid: str) -> None:
 def accept_relational_queries(event: evt.Event) -> dict[str, bytes]:
     """On EVT_SOP_EXTENDED: relational queries are supported wherever they are asked for (PS3.4 C.5.1.1)."""
     finds = {PatientRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelFind}
-    return {uid: b"\x01" + b"\x00" * (len(info) - 1) for uid, info in event.app_info.items() if uid in finds and info[:1] == b"\x01"}
+    return {
+        uid: b"\x01" + b"\x00" * (len(info) - 1)
+        for uid, info in event.app_info.items()
+        if uid in finds and info[:1] == b"\x01"
+    }
 
 
 def accept_echo(_: Any) -> int:

@@ -59,14 +59,14 @@ class RawInstance(Dataset):
 def _send_c_store(self: Association, dataset: Any, *args: Any, **kwargs: Any) -> Dataset:
     if isinstance(dataset, RawInstance):
         dataset.fetch_for(self)
-    return _plain_send_c_store(self, dataset, *args, **kwargs)
+    status: Dataset = _plain_send_c_store(self, dataset, *args, **kwargs)
+    return status
 
 
 def _encode(dataset: Dataset, *args: Any, **kwargs: Any) -> bytes | None:
-    if isinstance(dataset, RawInstance):
-        encoded: bytes = dataset._encoded
-        return encoded
-    return _plain_encode(dataset, *args, **kwargs)
+    raw = isinstance(dataset, RawInstance)
+    encoded: bytes | None = dataset._encoded if raw else _plain_encode(dataset, *args, **kwargs)
+    return encoded
 
 
 def install() -> None:

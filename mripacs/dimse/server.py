@@ -54,7 +54,9 @@ class DicomServer:
         try:
             self._server = entity.start_server(address, block=False, evt_handlers=evt_handlers(self._archive))
         except OSError as error:
-            raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
+            raise SettingsError(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+            ) from error
         log.info("%s listens on %s:%d", settings.ae_title, settings.host, self.port)
 
     def stop(self) -> None:

@@ -29,7 +29,9 @@ def failure(error: Exception) -> Dataset:
 def _status(code: int, comment: str) -> Dataset:
     status = Dataset()
     status.Status = code
-    status.ErrorComment = "".join(char if " " <= char <= "~" and char != "\\" else "?" for char in comment)[:COMMENT_LENGTH]
+    status.ErrorComment = "".join(char if " " <= char <= "~" and char != "\\" else "?" for char in comment)[
+        :COMMENT_LENGTH
+    ]
     return status
 
 

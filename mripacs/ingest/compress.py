@@ -102,9 +102,9 @@ def _lossy(source: _Source, obstacles: list[str]) -> Compressed:
         raise PixelDataError("bits outside Bits Stored carry something")
     encoder = registry.find("kwavelet")
     encoded = encoder.encode(source.frames, target)
-    decoded = _prove(encoder, encoded, source.frames)
-    _check_bound(source.frames, decoded, target, encoded.frames)
-    return _finish(source, Tier.KWAVELET, encoder, encoded, decoded, obstacles)
+    _prove(encoder, encoded, source.frames)
+    _check_bound(source.frames, encoded.decoded, target, encoded.frames)
+    return _finish(source, Tier.KWAVELET, encoder, encoded, obstacles)
 
 
 def _lossless(source: _Source, obstacles: list[str]) -> Compressed:
@@ -113,10 +113,10 @@ def _lossless(source: _Source, obstacles: list[str]) -> Compressed:
         return _as_received(source, obstacles)
     encoder = registry.find("lossless")
     encoded = encoder.encode(source.frames, None)
-    decoded = _prove(encoder, encoded, source.frames)
-    if not np.array_equal(decoded, source.frames):
+    _prove(encoder, encoded, source.frames)
+    if not np.array_equal(encoded.decoded, source.frames):
         raise CodecMismatchError("the lossless codec changed a pixel")
-    compressed = _finish(source, Tier.LOSSLESS, encoder, encoded, decoded, obstacles)
+    compressed = _finish(source, Tier.LOSSLESS, encoder, encoded, obstacles)
     if not compressed.certificate.restores_received:
         raise CodecMismatchError("the received bytes do not come back")
     return compressed
@@ -145,17 +145,14 @@ def _verbatim(job: CompressionJob, obstacles: list[str]) -> Compressed:
     return Compressed(job.dataset, None, None, _certificate(job, Tier.VERBATIM, obstacles))
 
 
-def _prove(encoder: Codec, encoded: Encoded, frames: NDArray[Any]) -> NDArray[Any]:
-    """Decode the payload as a reader would and compare with what the encoder promised."""
+def _prove(encoder: Codec, encoded: Encoded, frames: NDArray[Any]) -> None:
+    """Decode the payload as a reader would: it must give what the encoder promised, in the source's type."""
     decoded = encoder.decode(encoded.payload, max_samples=max(1, frames.size))
     if decoded.dtype != frames.dtype or not np.array_equal(decoded, encoded.decoded):
         raise CodecMismatchError("the payload does not decode to what the encoder promised")
-    return decoded
 
 
-def _check_bound(
-    frames: NDArray[Any], decoded: NDArray[Any], target: Target, records: tuple[FrameRecord, ...]
-) -> None:
+def _check_bound(frames: NDArray[Any], decoded: NDArray[Any], target: Target, records: tuple[FrameRecord, ...]) -> None:
     """Measure each frame's error again, apart from the codec's own account (G4)."""
     for index, (before, after, record) in enumerate(zip(frames, decoded, records, strict=True)):
         error = before.astype(np.int64) - after.astype(np.int64)
@@ -164,20 +161,15 @@ def _check_bound(
         held = {
             TargetKind.REL_ERROR: relative <= target.value * norm * (1 + 1e-12),  # float64 rounding of the two sums
             TargetKind.MAX_ERROR: int(np.abs(error).max()) <= target.value,
-            TargetKind.K: record.k is None or record.k <= target.value or record.generation is not Generation.FIRST_LOSS,
+            TargetKind.K: record.k is None
+            or record.k <= target.value
+            or record.generation is not Generation.FIRST_LOSS,
         }
         if not held[target.kind]:
             raise CodecMismatchError(f"frame {index + 1} misses {target}")
 
 
-def _finish(
-    source: _Source,
-    tier: Tier,
-    encoder: Codec,
-    encoded: Encoded,
-    decoded: NDArray[Any],
-    obstacles: list[str],
-) -> Compressed:
+def _finish(source: _Source, tier: Tier, encoder: Codec, encoded: Encoded, obstacles: list[str]) -> Compressed:
     header, offset, pixel_bytes = source.cut()
     certificate = _certificate(
         source.job,
@@ -186,10 +178,10 @@ def _finish(
         codec_name=f"{encoder.name} {encoder.version}",
         generation=_generation(encoded.frames),
         source_pixel_digest=pixel_digest(source.frames),
-        decoded_pixel_digest=pixel_digest(decoded),
+        decoded_pixel_digest=pixel_digest(encoded.decoded),
         frames=encoded.frames,
         received_pixel_bytes=pixel_bytes,
-        restores_received=source.native and _restores(source, header, offset, decoded),
+        restores_received=source.native and _restores(source, header, offset, encoded.decoded),
     )
     return Compressed(header, offset, encoded.payload, certificate)
 

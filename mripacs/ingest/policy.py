@@ -21,7 +21,11 @@ class Policy:
     @classmethod
     def from_settings(cls, settings: PolicySettings) -> Policy:
         """The site's rules, then the shipped ones; without those, everything unmatched is kept without loss."""
-        tail = shipped_rules(settings.rel_error) if settings.use_shipped_rules else (Rule(name="no rule", keep="lossless"),)
+        tail = (
+            shipped_rules(settings.rel_error)
+            if settings.use_shipped_rules
+            else (Rule(name="no rule", keep="lossless"),)
+        )
         return cls(settings.rules + tail)
 
     def decide(self, facts: PolicyFacts) -> Decision:
@@ -82,7 +86,7 @@ def _bound(label: str, value: Callable[[PolicyFacts], int | None], *, upper: boo
     return check
 
 
-def _signed(wanted: bool, facts: PolicyFacts) -> str | None:  # noqa: FBT001 - a condition's value, not a switch
+def _signed(wanted: bool, facts: PolicyFacts) -> str | None:
     return f"{'signed' if wanted else 'unsigned'} pixels" if facts.signed is wanted else None
 
 

@@ -43,7 +43,9 @@ class Inspected:
 def inspect(received: ReceivedObject, policy: Policy, limits: LimitSettings) -> Inspected:
     """Read identity, index attributes and the policy's choice. Raises RefusedError for what the node does not take."""
     if len(received.dataset) > limits.max_object_bytes:
-        raise ObjectTooLargeError(f"the data set has {len(received.dataset)} bytes, {limits.max_object_bytes} are allowed")
+        raise ObjectTooLargeError(
+            f"the data set has {len(received.dataset)} bytes, {limits.max_object_bytes} are allowed"
+        )
     plain, syntax = received.dataset, received.transfer_syntax
     if transfer_syntax.is_deflated(syntax):
         plain = transfer_syntax.inflate(plain, limits.max_object_bytes)
@@ -71,7 +73,9 @@ class Ingest:
         try:
             receipt = self._receive(received)
         except RefusedError as error:
-            log.warning("refused %s from %s: %s", received.sop_instance_uid, received.calling_ae or received.source, error)
+            log.warning(
+                "refused %s from %s: %s", received.sop_instance_uid, received.calling_ae or received.source, error
+            )
             raise
         log.info(
             "%s %s as %s, %s (%s): %d bytes in, %d kept",
@@ -135,7 +139,9 @@ class Ingest:
         except WorkerLostError as error:
             log.error("%s is kept as received: %s", received.sop_instance_uid, error)
             verbatim = Decision(Tier.VERBATIM, None, decision.rule, f"{decision.reason}; {error}")
-            return compress(CompressionJob(job.dataset, job.transfer_syntax, verbatim, job.max_samples, job.max_object_bytes))
+            return compress(
+                CompressionJob(job.dataset, job.transfer_syntax, verbatim, job.max_samples, job.max_object_bytes)
+            )
 
     def _commit(self, received: ReceivedObject, attributes: IndexAttributes, compressed: Compressed) -> Receipt:
         certificate = compressed.certificate
@@ -169,5 +175,3 @@ def _receipt(disposition: Disposition, stored: InstanceIdentity) -> Receipt:
         stored.certificate,
         stored.payload_bytes + stored.header_bytes,
     )
-
-

@@ -16,11 +16,11 @@ MR_STORAGE = (
 
 # Values of Image Type or Frame Type that name a measurement. PS3.3 C.8.13.3.1.1 (enhanced) and what vendors write.
 MEASUREMENT_TYPES = (
-    "P", "PHASE", "PHASE *", "*PHASE_MAP*", "PHASE MAP", "R", "REAL", "I", "IMAGINARY", "MIXED", "VELOCITY*", "*VELOCITY",
-    "ADC*", "EADC*", "*_ADC", "FA", "FA_*", "*FRACTIONAL_ANISO*", "*ANISOTROPY*", "TENSOR*", "TRACEW_ADC", "DIFFUSION_ANISO*",
-    "T1", "T1 MAP", "T1_MAP", "*T1 MAP*", "T2", "T2 MAP", "T2_MAP", "*T2 MAP*", "T2_STAR*", "T2* MAP", "R1", "R2", "R2_*", "R2*",
-    "B0*", "B1*", "FIELD_MAP*", "FIELDMAP*", "*_MAP", "* MAP", "CBF*", "CBV*", "MTT*", "TTP*", "TMAX*", "PERFUSION_*",
-    "SPECTROSCOPY*", "METABOLITE_MAP", "PROTON_DENSITY", "QUANTITY", "FAT_FRACTION*", "ELASTOGRAPHY", "STIFFNESS*", "TEMPERATURE*",
+    "P", "PHASE*", "*PHASE_MAP*", "R", "REAL", "I", "IMAGINARY", "MIXED", "VELOCITY*", "*VELOCITY", "QUANTITY",
+    "ADC*", "EADC*", "*_ADC", "FA", "FA_*", "*FRACTIONAL_ANISO*", "*ANISOTROPY*", "TENSOR*", "DIFFUSION_ANISO*",
+    "T1", "T2", "R1", "R2", "R2_*", "R2*", "T2_STAR*", "B0*", "B1*", "FIELDMAP*", "*_MAP", "* MAP",
+    "*T1 MAP*", "*T2 MAP*", "CBF*", "CBV*", "MTT*", "TTP*", "TMAX*", "PERFUSION_*",
+    "SPECTROSCOPY*", "PROTON_DENSITY", "FAT_FRACTION*", "ELASTOGRAPHY", "STIFFNESS*", "TEMPERATURE*",
 )  # fmt: skip
 
 MEASUREMENT_DESCRIPTIONS = ("*_ADC", "* ADC", "ADC", "ADC *", "*_FA", "*_T1MAP*", "*_T2MAP*", "*T1 MAP*", "*T2 MAP*")
@@ -41,6 +41,11 @@ def shipped_rules(rel_error: float) -> tuple[Rule, ...]:
             when=Conditions(series_description=MEASUREMENT_DESCRIPTIONS),
             keep="lossless",
         ),
-        Rule(name="MR image", when=Conditions(sop_class=MR_STORAGE, modality=("MR",)), keep="kwavelet", rel_error=rel_error),
+        Rule(
+            name="MR image",
+            when=Conditions(sop_class=MR_STORAGE, modality=("MR",)),
+            keep="kwavelet",
+            rel_error=rel_error,
+        ),
         Rule(name="everything else", keep="lossless"),
     )

@@ -57,7 +57,9 @@ class Retrieve:
             if syntax in accepted:
                 dataset = transcode.transcode(outgoing.dataset, outgoing.transfer_syntax, syntax)
                 return Outgoing(outgoing.sop_class_uid, outgoing.sop_instance_uid, syntax, dataset)
-        raise TranscodeError(f"{uid} can be sent in {outgoing.transfer_syntax} or native syntaxes, the peer takes none of them")
+        raise TranscodeError(
+            f"{uid} can be sent in {outgoing.transfer_syntax} or native syntaxes, the peer takes none of them"
+        )
 
 
 def syntaxes_of(identity: InstanceIdentity) -> tuple[str, ...]:

@@ -75,12 +75,12 @@ def _uid_match(keyword: str, text: str) -> Match:
 
 def _range_match(keyword: str, text: str, value: re.Pattern[str], example: str) -> Match:
     first, dash, last = text.partition("-")
-    ends = (first.strip(), last.strip()) if dash else (text,)
+    ends = [first.strip(), last.strip()] if dash else [text]
     if not any(ends) or any(end and not value.fullmatch(end) for end in ends):
         raise QueryError(f"{keyword}: {text[:64]!r} is neither a value nor a range such as {example}")
     if dash and all(ends) and ends[0] > ends[1]:
         raise QueryError(f"{keyword}: the range {text[:64]!r} ends before it begins")
-    return Match(keyword, "range" if dash else "single", ends)
+    return Match(keyword, "range" if dash else "single", tuple(ends))
 
 
 def _date_match(keyword: str, text: str) -> Match:

@@ -57,7 +57,9 @@ def decode_frames(stored: StoredInstance) -> NDArray[Any]:
 
 def plain_syntax(received_syntax: str) -> str:
     """The syntax that header bytes are in: a deflated data set is cut after it was inflated."""
-    return transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN if transfer_syntax.is_deflated(received_syntax) else received_syntax
+    return (
+        transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN if transfer_syntax.is_deflated(received_syntax) else received_syntax
+    )
 
 
 def offset_of(stored: StoredInstance) -> int:

@@ -55,6 +55,17 @@ def collect(connection: Connection) -> ArchiveStatistics:
     )
 
 
+def reference_bytes(connection: Connection) -> dict[str, int]:
+    """Stored bytes of header references by Series Instance UID."""
+    reference = schema.header_reference
+    statement = (
+        select(_series.series_instance_uid, func.sum(func.length(reference.c.data)))
+        .select_from(schema.series.join(reference, reference.c.series_id == _series.id))
+        .group_by(_series.series_instance_uid)
+    )
+    return {uid: int(total) for uid, total in connection.execute(statement)}
+
+
 def _grouped(connection: Connection, expression: ColumnElement[Any]) -> tuple[Mapping[str, Any], ...]:
     name = expression.label("name")
     statement = select(name, *_TOTALS).select_from(HIERARCHY).group_by(name).order_by(name)

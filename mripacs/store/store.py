@@ -138,6 +138,11 @@ class Store:
         with self._reading() as connection:
             return statistics.collect(connection)
 
+    def reference_bytes(self) -> dict[str, int]:
+        """Stored bytes of header references by Series Instance UID."""
+        with self._reading() as connection:
+            return statistics.reference_bytes(connection)
+
     def iterate_uids(self, after: str | None = None) -> Iterator[str]:
         """The UIDs that instances are served under, in code point order, after `after`; no transaction is held."""
         while True:
