@@ -12,4 +12,4 @@ from numpy.typing import NDArray
 def pixel_digest(frames: NDArray[Any]) -> str:
     """SHA-256 of an integer array's samples in C order, little endian, as lower-case hexadecimal."""
     little = frames.astype(frames.dtype.newbyteorder("<"), copy=False)
-    return hashlib.sha256(np.ascontiguousarray(little)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(little).data).hexdigest()
