@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 
 from mripacs.core.errors import PixelDataError
 
@@ -45,7 +45,7 @@ def decode_with_properties(
     with _quiet():
         try:
             decoder = get_decoder(transfer_syntax)
-            return decoder.as_array(value, raw=raw, allow_excess_frames=False, **_options(description))
+            return decoder.as_array(value, raw=raw, **_options(description))
         except _DECODER_ERRORS as error:
             raise PixelDataError(f"{transfer_syntax} cannot be decoded: {_first_line(error)}") from error
 
@@ -62,6 +62,7 @@ def _options(description: PixelDescription) -> dict[str, Any]:
         "photometric_interpretation": description.photometric,
         "planar_configuration": description.planar_configuration,
         "pixel_keyword": "PixelData",
+        "allow_excess_frames": False,
     }
 
 

@@ -84,7 +84,7 @@ class Encoder:
     """
 
     def __init__(self, target: Dialect, *, signed: bool, wide_pixels: bool) -> None:
-        self._target = target
+        self.target = target
         self._wide_pixels = wide_pixels
         self._signed = [signed]
         self._dialects = [target]

@@ -8,14 +8,13 @@ from itertools import islice
 from mripacs.core.errors import RefusedError
 from mripacs.core.model import IndexAttributes, PolicyFacts
 from mripacs.dicom.dictionary import keyword_of
+from mripacs.dicom.functional_groups import PER_FRAME_FUNCTIONAL_GROUPS, SHARED_FUNCTIONAL_GROUPS
 from mripacs.dicom.headers import Buffer
 from mripacs.dicom.scan import DatasetMap
 from mripacs.dicom.text import decode_text
 from mripacs.dicom.values import int_value, text_value, upper_values
 from mripacs.dicom.walk import Kind, Token, walk
 
-SHARED_FUNCTIONAL_GROUPS = 0x52009229
-PER_FRAME_FUNCTIONAL_GROUPS = 0x52009230
 FRAME_TYPE = 0x00089007
 COMPLEX_IMAGE_COMPONENT = 0x00089208
 REAL_WORLD_VALUE_MAPPING = 0x00409096

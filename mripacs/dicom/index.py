@@ -78,8 +78,8 @@ def _attributes(dataset: Buffer, dataset_map: DatasetMap, encodings: Encodings, 
         if span is None or span.value_start == span.value_end:
             continue
         value = span_int(dataset, dataset_map, span) if is_integer else span_text(dataset, span, encodings)
-        if value not in (None, ""):
-            found[keyword] = value  # type: ignore[assignment]
+        if value is not None and value != "":
+            found[keyword] = value
     return found
 
 

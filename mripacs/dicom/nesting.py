@@ -34,13 +34,13 @@ def content_dialect(vr: str | None, dialect: Dialect) -> Dialect:
     return IMPLICIT if vr == "UN" else dialect
 
 
-def skip_undefined(buffer: Buffer, position: int, end: int, dialect: Dialect) -> ValueEnd:
-    """The end of the sequence (or list of fragments) of undefined length whose value starts at `position`.
+def skip_undefined(buffer: Buffer, position: int, end: int, dialect: Dialect, *, in_item: bool = False) -> ValueEnd:
+    """The end of the sequence, list of fragments or (`in_item`) item of undefined length whose value starts at `position`.
 
     Items of defined length are jumped over. Delimiters that are missing at `end` are taken as there.
     Raises TruncatedDatasetError when `end` lies inside an item or element, NotDicomError for anything but items.
     """
-    stack = [(False, dialect)]  # (inside an item?, dialect), innermost last
+    stack = [(in_item, dialect)]  # (inside an item?, dialect), innermost last
     depth = 1
     while position < end:
         inside_item, current = stack[-1]

@@ -24,7 +24,7 @@ PHOTOMETRIC_INTERPRETATIONS = {
 }  # by samples per pixel; the subsampled and retired ones of PS3.3 C.7.6.3.1.2 are not decoded
 SUBSAMPLED_WHEN_NATIVE = ("YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420")
 
-_DTYPES = {(8, False): np.dtype("u1"), (16, False): np.dtype("u2"), (16, True): np.dtype("i2")}  # (bits, signed)
+_DTYPES = {(8, False): "u1", (16, False): "u2", (16, True): "i2"}  # (bits, signed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class PixelDescription:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Native byte order uint8, uint16 or int16."""
-        return _DTYPES[self.bits_allocated, self.signed]
+        return np.dtype(_DTYPES[self.bits_allocated, self.signed])
 
     @property
     def shape(self) -> tuple[int, ...]:

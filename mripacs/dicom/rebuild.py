@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 from mripacs.core.errors import RefusedError, TranscodeError
 from mripacs.core.model import Certificate
 from mripacs.dicom.encode import Element
-from mripacs.dicom.facts import FRAME_TYPE, PER_FRAME_FUNCTIONAL_GROUPS, SHARED_FUNCTIONAL_GROUPS
+from mripacs.dicom.facts import FRAME_TYPE
+from mripacs.dicom.functional_groups import PER_FRAME_FUNCTIONAL_GROUPS, SHARED_FUNCTIONAL_GROUPS
 from mripacs.dicom.headers import EXPLICIT
 from mripacs.dicom.identity import READ_TAGS, Derivation, derive, derived_type
 from mripacs.dicom.pixels import describe, join, native_value
 from mripacs.dicom.reencode import encode_span, encoder_for, reencode
 from mripacs.dicom.scan import PIXEL_DATA, DatasetMap, scan
 from mripacs.dicom.transcode import EXTENDED_OFFSET_TAGS, PLANAR_CONFIGURATION, pixel_element
-from mripacs.dicom.transfer_syntax import is_encapsulated
+from mripacs.dicom.transfer_syntax import EXPLICIT_VR_LITTLE_ENDIAN, is_encapsulated
 from mripacs.dicom.walk import Token
 
 DATA_SET_TRAILING_PADDING = 0xFFFCFFFC
-_FUNCTIONAL_GROUPS = (SHARED_FUNCTIONAL_GROUPS, PER_FRAME_FUNCTIONAL_GROUPS)
+_GROUPS = (SHARED_FUNCTIONAL_GROUPS, PER_FRAME_FUNCTIONAL_GROUPS)
 
 
 def derived_dataset(
@@ -44,20 +45,11 @@ def derived_dataset(
     """
     dataset, dataset_map = _with_pixels(header, offset, transfer_syntax, frames)
     replaced: dict[int, Element | None] = dict.fromkeys((*EXTENDED_OFFSET_TAGS, DATA_SET_TRAILING_PADDING))
-    if not certificate.lossy:
-        return reencode(dataset, dataset_map, EXPLICIT, replaced | _native_pixels(frames, dataset_map))
-    derivation = Derivation(
-        sop_class_uid, original_sop_instance_uid, sop_instance_uid, certificate, payload_bytes, frames
-    )
-    replaced |= derive(_received_elements(dataset, dataset_map), derivation)
-    return reencode(
-        dataset,
-        dataset_map,
-        EXPLICIT,
-        replaced | _native_pixels(frames, dataset_map),
-        _derive_frame_type,
-        _FUNCTIONAL_GROUPS,
-    )
+    if certificate.lossy:
+        uids = (sop_class_uid, original_sop_instance_uid, sop_instance_uid)
+        derivation = Derivation(*uids, transfer_syntax, certificate, payload_bytes, frames)
+        replaced |= derive(_received_elements(dataset, dataset_map), derivation)
+    return reencode(dataset, dataset_map, EXPLICIT, replaced | _native_pixels(frames, dataset_map))
 
 
 def _with_pixels(header: bytes, offset: int, transfer_syntax: str, frames: NDArray[Any]) -> tuple[bytes, DatasetMap]:
@@ -81,17 +73,20 @@ def _native_pixels(frames: NDArray[Any], dataset_map: DatasetMap) -> dict[int, E
 def _received_elements(dataset: bytes, dataset_map: DatasetMap) -> dict[int, Element]:
     """READ_TAGS in Explicit VR Little Endian, sequences as their items."""
     encoder = encoder_for(dataset, dataset_map, EXPLICIT)
-    found = {}
-    for tag in READ_TAGS:
-        span = dataset_map.elements.get(tag)
-        if span is None:
-            continue
-        encoded = encode_span(dataset, dataset_map, span, encoder, EXPLICIT, None)
-        element = scan(encoded, "").elements[tag]
-        found[tag] = Element(tag, str(element.vr), encoded[element.value_start : element.value_end])
-    return found
+    spans = [dataset_map.elements[tag] for tag in READ_TAGS if tag in dataset_map.elements]
+    try:
+        encoded = b"".join(
+            encode_span(dataset, dataset_map, span, encoder, _derive_frame_type if span.tag in _GROUPS else None)
+            for span in spans
+        )
+    except RefusedError as error:
+        raise TranscodeError(f"the stored header cannot be read: {error}") from error
+    if not encoded:
+        return {}
+    found = scan(encoded, EXPLICIT_VR_LITTLE_ENDIAN).elements.values()
+    return {span.tag: Element(span.tag, str(span.vr), encoded[span.value_start : span.value_end]) for span in found}
 
 
-def _derive_frame_type(_: int, token: Token, value: bytes) -> bytes:
+def _derive_frame_type(token: Token, value: bytes) -> bytes:
     """Frame Type follows Image Type in every frame (PS3.3 C.8.13.3.1.1)."""
     return derived_type(value) if token.tag == FRAME_TYPE else value

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from mripacs.core.errors import RefusedError, TranscodeError
-from mripacs.dicom.encode import PIXEL_REPRESENTATION, Element, Encoder, padded_value
+from mripacs.dicom.encode import PIXEL_REPRESENTATION, Element, Encoder, explicit_bytes, padded_value
 from mripacs.dicom.headers import EXPLICIT, Dialect
 from mripacs.dicom.scan import DatasetMap, ElementSpan
 from mripacs.dicom.values import int_value
@@ -13,7 +13,7 @@ from mripacs.dicom.walk import Kind, Token, walk
 
 BITS_ALLOCATED = 0x00280100
 
-Edit = Callable[[int, Token, bytes], bytes]  # (top-level tag, element token, its value) -> the value to write
+Edit = Callable[[Token, bytes], bytes]  # (element token, its value) -> the value to write
 Chunk = tuple[int, bytes]  # a top-level tag and its element's bytes
 
 
@@ -23,12 +23,11 @@ def reencode(
     target: Dialect,
     replaced: Mapping[int, Element | None],
     edit: Edit | None = None,
-    edited_tags: Collection[int] | None = None,
 ) -> bytes:
     """The data set in a dialect, in ascending order of tags.
 
     replaced : elements to write instead of (or besides) those there, None for those to leave out. edit : called for
-    every other element at any depth that is no sequence, or only inside the top-level elements of `edited_tags`.
+    every other element at any depth that is no sequence. Sequences among `replaced` need the EXPLICIT dialect.
     Group lengths, duplicates and bytes after the last element go.
     Raises TranscodeError when something nested in the data set cannot be understood.
     """
@@ -39,8 +38,7 @@ def reencode(
     try:
         for span in dataset_map.elements.values():
             if span.tag not in replaced and span.tag & 0xFFFF:
-                change = edit if edited_tags is None or span.tag in edited_tags else None
-                chunks.append((span.tag, encode_span(dataset, dataset_map, span, encoder, target, change)))
+                chunks.append((span.tag, encode_span(dataset, dataset_map, span, encoder, edit)))
     except RefusedError as error:
         raise TranscodeError(f"the data set cannot be written in another encoding: {error}") from error
     return b"".join(chunk for _, chunk in sorted(chunks, key=lambda chunk: chunk[0]))
@@ -60,30 +58,24 @@ def tokens_of(dataset: bytes, dataset_map: DatasetMap, span: ElementSpan) -> Ite
 
 
 def encode_span(
-    dataset: bytes, dataset_map: DatasetMap, span: ElementSpan, encoder: Encoder, target: Dialect, edit: Edit | None
+    dataset: bytes, dataset_map: DatasetMap, span: ElementSpan, encoder: Encoder, edit: Edit | None = None
 ) -> bytes:
-    """One top-level element in a dialect; its own bytes where nothing changes."""
-    if edit is None and dataset_map.dialect is target and _is_whole(dataset_map, span):
+    """One top-level element in the encoder's dialect; its own bytes where nothing changes."""
+    if edit is None and dataset_map.dialect is encoder.target and _is_whole(span):
         return dataset[span.header_start : span.end]
     for token, value in tokens_of(dataset, dataset_map, span):
-        edited = edit(span.tag, token, value) if edit and token.kind is Kind.ELEMENT else value
-        encoder.write(token, edited)
+        encoder.write(token, edit(token, value) if edit and token.kind is Kind.ELEMENT else value)
     return encoder.take()
 
 
-def _is_whole(dataset_map: DatasetMap, span: ElementSpan) -> bool:
+def _is_whole(span: ElementSpan) -> bool:
     """Whether the bytes of an element stand for themselves: not where delimiters are missing at the end."""
-    return not span.undefined_length or (span.end > span.value_end and dataset_map.end >= span.end)
+    return not span.undefined_length or span.end > span.value_end
 
 
 def _encode_new(element: Element, encoder: Encoder) -> bytes:
-    value = padded_value(element)
-    if element.vr != "SQ":
-        encoder.write(Token(Kind.ELEMENT, element.tag, element.vr, 0, 0, False, EXPLICIT), value)
-        return encoder.take()
-    sequence = Token(Kind.SEQUENCE, element.tag, "SQ", 0, len(value), False, EXPLICIT)
-    encoder.write(sequence, b"")
-    for token in walk(value, 0, len(value), EXPLICIT, in_sequence=True):
-        encoder.write(token, value[token.start : token.end] if token.kind is Kind.ELEMENT else b"")
-    encoder.write(sequence._replace(kind=Kind.SEQUENCE_END), b"")
+    if encoder.target is EXPLICIT:
+        return explicit_bytes(element)
+    token = Token(Kind.ELEMENT, element.tag, element.vr, 0, 0, False, EXPLICIT)
+    encoder.write(token, padded_value(element))
     return encoder.take()

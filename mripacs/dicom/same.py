@@ -23,7 +23,9 @@ from mripacs.dicom.transfer_syntax import dialect_of, plain
 from mripacs.dicom.walk import Kind, Token, walk
 
 TRAILING_PADDING = 0xFFFCFFFC
-_TEXT_VRS = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"])
+_TEXT_VRS = frozenset(
+    ["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"]
+)
 _OPAQUE_VRS = (None, "UN", "OB")  # what a sequence can look like to a peer that does not know the private element
 _ITEM_START = b"\xfe\xff\x00\xe0"
 
