@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet import side
-from mripacs.codec.kwavelet.band_coder import LARGEST, BandModel, code_band
+from mripacs.codec.kwavelet.band_coder import BandModel, code_band
 from mripacs.codec.kwavelet.bands import corner, layout, subbands
 from mripacs.codec.kwavelet.kernel import Quantised
 from mripacs.codec.kwavelet.lifting import synthesise_level
@@ -18,7 +18,7 @@ from mripacs.codec.kwavelet.low_pass_coder import code_low_pass
 from mripacs.codec.kwavelet.mixing import Machine
 from mripacs.codec.kwavelet.quantiser import dequantise, within_limit
 from mripacs.codec.kwavelet.range_coder import OVERRUN, decoder, encoder, finish
-from mripacs.codec.kwavelet.shapes import FEATURES, LEVEL_CLASSES, LOG_LEVELS, LOW_PASS_SET, LOW_PASS_START
+from mripacs.codec.kwavelet.shapes import FEATURES, LARGEST, LEVEL_CLASSES, LOG_LEVELS, LOW_PASS_SET, LOW_PASS_START
 from mripacs.codec.kwavelet.steps import step_table
 from mripacs.codec.kwavelet.tables import Tables, shipped
 from mripacs.core.errors import PayloadError
@@ -89,11 +89,12 @@ def _model(indices: NDArray[np.int32], b: int, padded: NDArray[np.int64], step: 
     shape = band.bottom - band.top, band.right - band.left
     level_class = min(band.level, LEVEL_CLASSES) - 1
     group = 4 * band.orientation + level_class
-    activity, prediction = np.empty(shape, np.int32), np.empty(shape, np.int64)
-    side.low_pass_maps(padded, band.orientation, step, tables.low_pass[group], activity, prediction)
+    activity, lean, size = np.empty(shape, np.int32), np.empty(shape, np.int64), np.empty(shape, np.int64)
+    weights = tables.lean_patch[group], tables.size_patch[group]
+    side.low_pass_maps(padded, band.orientation, step, *weights, activity, lean, size)
     sisters = np.zeros(shape, np.int32)
     for k, sister in enumerate(bands[b - band.orientation : b]):
-        side.add_sister(indices[sister.region], tables.sisters[group, k], sisters, prediction)
+        side.add_sister(indices[sister.region], tables.lean_sisters[group, k], sisters, lean)
     parent = side.parent_map(indices[bands[b - 3].region], *shape) if b > 3 else np.zeros(shape, np.int32)
     return BandModel(
         band.orientation,
@@ -101,10 +102,11 @@ def _model(indices: NDArray[np.int32], b: int, padded: NDArray[np.int64], step: 
         parent,
         sisters,
         activity,
-        prediction,
-        tables.neighbours[group],
-        tables.expected[group],
-        tables.expected_level,
+        lean,
+        size,
+        tables.lean_neighbours[group],
+        tables.size_features[group],
+        tables.logarithm,
         LOG_LEVEL,
         np.zeros(FEATURES, np.int64),
     )

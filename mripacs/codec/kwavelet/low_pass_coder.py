@@ -51,9 +51,9 @@ def _code_difference(machine: Machine, value: int, context: int, first_slot: int
     length = bit_length(magnitude)
     coded = 0
     while coded < LENGTHS - 1:
-        machine.inputs[0] = first_slot + context * LENGTHS + coded
-        machine.inputs[1] = first_slot + LENGTHS * LENGTHS + coded
-        if decide(machine, 2, weight_set, 1 if length > coded else 0) == 0:
+        machine.inputs[1] = first_slot + context * LENGTHS + coded
+        machine.inputs[2] = first_slot + LENGTHS * LENGTHS + coded
+        if decide(machine, 3, 0, weight_set, weight_set + 1, 1 if length > coded else 0) == 0:
             break
         coded += 1
     if coded == 0:

@@ -1,6 +1,6 @@
 """Adaptive bit probabilities, mixed in the logistic domain, in integers.
 
-A slot holds the probability of a one (22 bits) and how often it was seen (9 bits); it moves by 1/(n + 1.5) of the
+A slot holds the probability of a one (21 bits) and how often it was seen (10 bits); it moves by 1/(n + 1.5) of the
 surprise, n at most COUNT_LIMIT. A decision names several slots; their logits (stretch, 8 fractional bits) are summed
 with weights (16 fractional bits), and the weights follow the gradient of the code length (Mahoney's lpaq, 2007).
 """
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet.range_coder import code
 
-COUNT_BITS = 9
-PROBABILITY_BITS = 22
-COUNT_LIMIT = 255
+COUNT_BITS = 10
+PROBABILITY_BITS = 21
+COUNT_LIMIT = 1023
 LOGIT_LIMIT = 2047  # logits of +-8: the cheapest decision costs 0.0005 bit
 MAX_INPUTS = 10
 HALF_SLOT = 1 << (PROBABILITY_BITS - 1 + COUNT_BITS)
@@ -40,22 +40,29 @@ class Machine(NamedTuple):
     tuning: NDArray[np.int64]  # learning rate of the weights
 
 
-@njit(cache=True)
-def decide(machine: Machine, count: int, weight_set: int, bit: int) -> int:
-    """Code one bit with the first `count` of machine.inputs and learn from it; returns the bit."""
+@njit(cache=True, inline="always")
+def decide(machine: Machine, count: int, direct: int, weight_set: int, other_set: int, bit: int) -> int:
+    """Code one bit and learn from it; returns the bit.
+
+    The inputs mixed are `direct`, a logit from elsewhere, and the slots named in machine.inputs[1:count]; their weights
+    are the sums of two weight sets."""
     slots, weights, inputs, logits = machine.slots, machine.weights, machine.inputs, machine.logits
-    total = 0
-    for k in range(count):
+    logits[0] = min(max(direct, -LOGIT_LIMIT), LOGIT_LIMIT)
+    total = logits[0] * (np.int64(weights[weight_set, 0]) + weights[other_set, 0])
+    for k in range(1, count):
         logits[k] = machine.stretch[slots[inputs[k]] >> 19]
-        total += logits[k] * weights[weight_set, k]
+        total += logits[k] * (np.int64(weights[weight_set, k]) + weights[other_set, k])
     logit = min(max(total >> 16, -LOGIT_LIMIT), LOGIT_LIMIT)
     probability = np.int64(machine.squash[logit + 2048])
     bit = code(machine.buffer, machine.registers, probability, bit)
     error = ((bit << 16) - probability) * machine.tuning[0]
     goal = bit * ((1 << PROBABILITY_BITS) - 1)
     for k in range(count):
-        weight = weights[weight_set, k] + ((logits[k] * error + (1 << 17)) >> 18)
-        weights[weight_set, k] = min(max(weight, -WEIGHT_LIMIT), WEIGHT_LIMIT)
+        change = (logits[k] * error + (1 << 17)) >> 18
+        weights[weight_set, k] = min(max(weights[weight_set, k] + change, -WEIGHT_LIMIT), WEIGHT_LIMIT)
+        weights[other_set, k] = min(max(weights[other_set, k] + change, -WEIGHT_LIMIT), WEIGHT_LIMIT)
+        if k == 0:
+            continue
         slot = np.int64(slots[inputs[k]])
         seen = slot & ((1 << COUNT_BITS) - 1)
         believed = slot >> COUNT_BITS
@@ -64,7 +71,7 @@ def decide(machine: Machine, count: int, weight_set: int, bit: int) -> int:
     return bit
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def code_raw(machine: Machine, width: int, value: int) -> int:
     """Code `width` bits of `value`, highest first, without a model; returns the value."""
     coded = 0

@@ -56,7 +56,7 @@ def finish(buffer: NDArray[np.uint8], registers: NDArray[np.int64]) -> bytes:
     return stream[: max(len(kept), len(stream) - DROPPED_ZEROS)]
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def code(buffer: NDArray[np.uint8], registers: NDArray[np.int64], probability: int, bit: int) -> int:
     """Encode `bit`, or decode and return it; `probability` of a one in 1/65536, from 1 to 65535.
 
@@ -78,7 +78,7 @@ def code(buffer: NDArray[np.uint8], registers: NDArray[np.int64], probability: i
     return bit
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _shift(buffer: NDArray[np.uint8], registers: NDArray[np.int64], byte: int) -> None:
     """Move one byte out of (encoder) or into (decoder) the registers."""
     position, end = registers[POSITION], registers[END]

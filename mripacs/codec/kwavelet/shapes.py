@@ -11,30 +11,31 @@ from mripacs.codec.kwavelet import low_pass_coder
 UNARY = 14  # magnitudes coded in unary before the escape
 LEVEL_CLASSES = 4
 CLASSES = 3 * LEVEL_CLASSES
-EXPECTED_LEVELS = 24
+EXPECTED_LEVELS = 32
+LARGEST = 1 << 10  # sums of magnitudes are clamped here before they choose a context
 LOG_LEVELS = 12  # of sums of magnitudes
-MAGNITUDE_INPUTS = 8
-SIGN_INPUTS = 4
+MAGNITUDE_INPUTS = 9  # contexts and the size logit itself
+SIGN_INPUTS = 5  # contexts and the lean itself
 GAMMA_BITS = 24  # longest escape: indices stay below 2^25
-FEATURES = 12  # W, N, NW, NE, WW, NN, window, parent, sisters, activity, |prediction|, 1
+FEATURES = 11  # W, N, NW, NE, WW, NN, window, parent, sisters, activity, 1
 NEIGHBOURS = 6  # W, N, NW, NE, WW, NN
 
 # fmt: off
 MAGNITUDE_CONTEXTS = (
-    EXPECTED_LEVELS * CLASSES,  # 0 expected magnitude; class
+    EXPECTED_LEVELS * CLASSES,  # 0 expected size; class
     12 * 12 * 3,                # 1 nearest neighbours, parent; orientation
     12 * 12 * 3,                # 2 wide window, sisters; orientation
     144 * 3,                    # 3 W, N, NW, NE one by one; orientation
-    12 * 12 * 3,                # 4 prediction, expected magnitude; orientation
-    12 * 12 * 3,                # 5 low-pass activity, expected magnitude; orientation
+    12 * 16 * 3,                # 4 lean, expected size; orientation
+    12 * 16 * 3,                # 5 low-pass activity, expected size; orientation
     12 * 12 * 4,                # 6 WW + NN, wide window; level
     12 * 12 * 3,                # 7 low-pass activity, parent + sisters; orientation
 )
 SIGN_CONTEXTS = (
-    33 * CLASSES,               # 0 prediction; class
-    33 * 12,                    # 1 prediction, expected magnitude
+    33 * CLASSES,               # 0 lean; class
+    33 * 16,                    # 1 lean, expected size
     9 * CLASSES,                # 2 signs of W and N; class
-    33 * 9,                     # 3 prediction, signs of W and N
+    33 * 9,                     # 3 lean, signs of W and N
 )
 # fmt: on
 
@@ -53,4 +54,8 @@ SLOTS = LOW_PASS_START + low_pass_coder.SLOTS
 SIGN_SET = CLASSES * UNARY
 ESCAPE_SET = SIGN_SET + CLASSES
 LOW_PASS_SET = ESCAPE_SET + 1
-WEIGHT_SETS = LOW_PASS_SET + 1
+EXPECTED_SET = LOW_PASS_SET + 2
+EXPECTED_POSITIONS = 4
+SIGN_EXPECTED_SET = EXPECTED_SET + EXPECTED_LEVELS * EXPECTED_POSITIONS
+NO_SET = SIGN_EXPECTED_SET + EXPECTED_LEVELS
+WEIGHT_SETS = NO_SET + 1

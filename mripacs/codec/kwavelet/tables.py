@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet import shapes
-from mripacs.codec.kwavelet.mixing import COUNT_BITS, COUNT_LIMIT, HALF_SLOT, MAX_INPUTS, PROBABILITY_BITS, Machine
+from mripacs.codec.kwavelet.mixing import COUNT_LIMIT, HALF_SLOT, MAX_INPUTS, Machine
 from mripacs.core.errors import CodecError
 
 FILE_NAME = "tables_v1.npz"
-DIGEST = "4c14c34181e79a96591ed4986d2b316432585e4204e038d6b90e1912b599ce03"
+DIGEST = "ca7615d1bb3f7b6591ed5209887b3a252fc4f63ad56b0207c0c4c6d23572437a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +29,16 @@ class Tables:
 
     slots: NDArray[np.int32]  # (SLOTS,) probability << COUNT_BITS | count
     weights: NDArray[np.int32]  # (WEIGHT_SETS, MAX_INPUTS) of the mixer, 16 fractional bits
-    low_pass: NDArray[np.int32]  # (CLASSES, 25) prediction from the low-pass patch, 12 fractional bits
-    sisters: NDArray[np.int32]  # (CLASSES, 2, 9) prediction from sister bands, 1/256 step per index
-    neighbours: NDArray[np.int32]  # (CLASSES, NEIGHBOURS) prediction from coded neighbours, 1/256 step per index
-    expected: NDArray[np.int32]  # (CLASSES, FEATURES) expected magnitude from its features, 12 fractional bits
-    thresholds: NDArray[np.int32]  # (EXPECTED_LEVELS - 1,) of the expected magnitude, 1/64
+    lean_patch: NDArray[np.int32]  # (CLASSES, 25) of the low-pass patch in the lean; this and the next: 12 fractional bits
+    lean_sisters: NDArray[np.int32]  # (CLASSES, 2, 9)
+    lean_neighbours: NDArray[np.int32]  # (CLASSES, NEIGHBOURS)
+    size_patch: NDArray[np.int32]  # (CLASSES, 25) of the low-pass patch in the size logit
+    size_features: NDArray[np.int32]  # (CLASSES, FEATURES) of the features' logarithms in the size logit
+    logarithm: NDArray[np.int32]  # (LARGEST + 1,) 64 * log2(1 + 2 v)
     stretch: NDArray[np.int32]
     squash: NDArray[np.int32]
     reciprocal: NDArray[np.int32]
     rate: int  # learning rate of the mixer
-
-    @property
-    def expected_level(self) -> NDArray[np.int32]:
-        """Level of each expected magnitude 0 to 4095, in 1/64."""
-        return np.searchsorted(self.thresholds, np.arange(4096), side="right").astype(np.int32)
 
     def machine(self, buffer: NDArray[np.uint8], registers: NDArray[np.int64]) -> Machine:
         """A machine in its starting state."""
@@ -83,21 +79,20 @@ def shipped() -> Tables:
     return Tables.from_bytes(content)
 
 
-def untrained(rate: int = 6) -> Tables:
+def untrained(rate: int) -> Tables:
     """Tables that know nothing yet: every probability one half, every input with equal weight, no predictions."""
     logit = np.arange(-2048, 2048) / 256.0
     probability = (np.arange(4096) + 0.5) / 4096
-    weights = np.full((shapes.WEIGHT_SETS, MAX_INPUTS), 20000, np.int32)
-    expected = np.zeros((shapes.CLASSES, shapes.FEATURES), np.int32)
-    expected[:] = [600, 600, 200, 200, 150, 150, 40, 40, 40, 60, 100, 400]
+    weights = np.full((shapes.WEIGHT_SETS, MAX_INPUTS), 10000, np.int32)
     return Tables(
         slots=np.full(shapes.SLOTS, HALF_SLOT, np.int32),
         weights=weights,
-        low_pass=np.zeros((shapes.CLASSES, 25), np.int32),
-        sisters=np.zeros((shapes.CLASSES, 2, 9), np.int32),
-        neighbours=np.zeros((shapes.CLASSES, shapes.NEIGHBOURS), np.int32),
-        expected=expected,
-        thresholds=np.round(64 * np.geomspace(0.02, 16, shapes.EXPECTED_LEVELS - 1)).astype(np.int32),
+        lean_patch=np.zeros((shapes.CLASSES, 25), np.int32),
+        lean_sisters=np.zeros((shapes.CLASSES, 2, 9), np.int32),
+        lean_neighbours=np.zeros((shapes.CLASSES, shapes.NEIGHBOURS), np.int32),
+        size_patch=np.zeros((shapes.CLASSES, 25), np.int32),
+        size_features=np.zeros((shapes.CLASSES, shapes.FEATURES), np.int32),
+        logarithm=np.round(64 * np.log2(1 + 2 * np.arange(shapes.LARGEST + 1))).astype(np.int32),
         stretch=np.clip(np.round(256 * np.log(probability / (1 - probability))), -2047, 2047).astype(np.int32),
         squash=np.clip(np.round(65536 / (1 + np.exp(-logit))), 1, 65535).astype(np.int32),
         reciprocal=np.round(65536 / (np.arange(COUNT_LIMIT + 1) + 1.5)).astype(np.int32),
