@@ -31,11 +31,16 @@ class GlobalOptions:
     database: str | None = None
     log_level: str | None = None
 
-    def settings(self, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
-        """File, environment, global options and the command's own flags, merged; logging follows them."""
+    def settings(
+        self, flags: Mapping[str, Mapping[str, Any]] | None = None, default_log_level: str | None = None
+    ) -> Settings:
+        """File, environment, global options and the command's own flags, merged; logging follows them.
+
+        default_log_level : of commands that report outcomes themselves; --log-level overrides it.
+        """
         merged: dict[str, dict[str, Any]] = {
             "archive": {"directory": self.directory, "database_url": self.database},
-            "log": {"level": self.log_level.upper() if self.log_level else None},
+            "log": {"level": self.log_level.upper() if self.log_level else default_log_level},
         }
         for section, values in (flags or {}).items():
             merged.setdefault(section, {}).update(values)

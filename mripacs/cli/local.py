@@ -36,7 +36,7 @@ def import_files(
     as_json: AsJson = False,
 ) -> None:
     """Store DICOM files. Files that are no DICOM are counted and skipped; refused ones are named, exit code 65."""
-    settings = options_of(ctx).settings({"archive": {"workers": workers}, "log": {"level": "WARNING"}})
+    settings = options_of(ctx).settings({"archive": {"workers": workers}}, default_log_level="ERROR")
     from mripacs.archive import Archive  # noqa: PLC0415 - `mripacs --help` stays light
 
     counts: Counter[str] = Counter()

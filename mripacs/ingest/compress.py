@@ -64,17 +64,15 @@ class _Source:
 
     job: CompressionJob
     plain: bytes  # the data set, inflated if it came deflated
-    syntax: str  # of `plain`
+    syntax: str
     map: scan.DatasetMap
     description: pixels.PixelDescription
     frames: NDArray[Any]
 
     @classmethod
     def open(cls, job: CompressionJob) -> _Source:
-        plain, syntax = job.dataset, job.transfer_syntax
-        if transfer_syntax.is_deflated(syntax):
-            plain = transfer_syntax.inflate(plain, job.max_object_bytes)
-            syntax = transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN
+        syntax = job.transfer_syntax
+        plain = transfer_syntax.plain(job.dataset, syntax, job.max_object_bytes)
         dataset_map = scan.scan(plain, syntax)
         description = pixels.describe(plain, dataset_map, syntax, max_samples=job.max_samples)
         frames = pixels.decode_frames(plain, dataset_map, syntax, description)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from mripacs.core.errors import ConflictError, ObjectTooLargeError, RefusedError, WorkerLostError
@@ -14,22 +13,20 @@ from mripacs.core.model import (
     IndexAttributes,
     InstanceIdentity,
     NewInstance,
-    Outgoing,
     Receipt,
     ReceivedFrom,
     ReceivedObject,
     Tier,
 )
 from mripacs.core.settings import ArchiveSettings, LimitSettings
-from mripacs.dicom import facts, identity, index, same, scan, transfer_syntax
+from mripacs.dicom import facts, identity, index, scan, transfer_syntax
 from mripacs.ingest.compress import Compressed, CompressionJob, compress
 from mripacs.ingest.policy import Policy
+from mripacs.ingest.resend import Served, is_resend
 from mripacs.ingest.workers import Workers
 from mripacs.store import Store
 
 log = logging.getLogger(__name__)
-
-Served = Callable[[str], Outgoing]  # how an instance would leave, by its UID: comes from the room that gives them out
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +43,8 @@ def inspect(received: ReceivedObject, policy: Policy, limits: LimitSettings) -> 
         raise ObjectTooLargeError(
             f"the data set has {len(received.dataset)} bytes, {limits.max_object_bytes} are allowed"
         )
-    plain, syntax = received.dataset, received.transfer_syntax
-    if transfer_syntax.is_deflated(syntax):
-        plain = transfer_syntax.inflate(plain, limits.max_object_bytes)
-        syntax = transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN
+    syntax = received.transfer_syntax
+    plain = transfer_syntax.plain(received.dataset, syntax, limits.max_object_bytes)
     dataset_map = scan.scan(plain, syntax)
     attributes = index.index_attributes(plain, dataset_map, syntax)
     index.check_identity(attributes, received.sop_class_uid, received.sop_instance_uid)
@@ -108,23 +103,13 @@ class Ingest:
         stored = self.store.identify(received.sop_instance_uid)
         if stored is None:
             return None
-        digest = hashlib.sha256(received.dataset).hexdigest()
-        if not self._is_same(stored, received, digest):
+        if not is_resend(stored, received, self.store, self.served, self.limits):
+            digest = hashlib.sha256(received.dataset).hexdigest()
             raise ConflictError(
                 f"another object is stored under {received.sop_instance_uid}: "
                 f"SHA-256 {stored.certificate.received_digest} is kept, {digest} is refused"
             )
         return _receipt(Disposition.DUPLICATE, stored)
-
-    def _is_same(self, stored: InstanceIdentity, received: ReceivedObject, digest: str) -> bool:
-        """Equal bytes, or an equal data set in another encoding of what the node gives out under that UID."""
-        as_received = received.sop_instance_uid == stored.original_sop_instance_uid
-        if as_received and digest == stored.certificate.received_digest:
-            return True
-        if received.sop_instance_uid != stored.sop_instance_uid:
-            return False
-        outgoing = self.served(stored.sop_instance_uid)
-        return same.same_object(outgoing.dataset, outgoing.transfer_syntax, received.dataset, received.transfer_syntax)
 
     def _compress(self, received: ReceivedObject, decision: Decision) -> Compressed:
         job = CompressionJob(

@@ -29,7 +29,7 @@ def rebuild_instance(stored: StoredInstance) -> Outgoing:
     dataset = rebuild.derived_dataset(
         stored.header,
         offset_of(stored),
-        plain_syntax(identity.transfer_syntax),
+        identity.transfer_syntax,
         frames,
         certificate,
         payload_bytes=identity.payload_bytes,
@@ -53,13 +53,6 @@ def decode_frames(stored: StoredInstance) -> NDArray[Any]:
     if pixel_digest(frames) != certificate.decoded_pixel_digest:
         raise DamagedInstanceError(f"{stored.identity.sop_instance_uid}: the decoded pixels are not the certified ones")
     return frames
-
-
-def plain_syntax(received_syntax: str) -> str:
-    """The syntax that header bytes are in: a deflated data set is cut after it was inflated."""
-    return (
-        transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN if transfer_syntax.is_deflated(received_syntax) else received_syntax
-    )
 
 
 def offset_of(stored: StoredInstance) -> int:
