@@ -1,1 +1,1 @@
-"""DICOM's dialect: bytes of data sets to offsets, index attributes, frames and back. The only room that imports pydicom."""
+"""DICOM's dialect: bytes of data sets to offsets, attributes, frames and back. Its decoders are called here only."""

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
+from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 
 from mripacs.core.errors import PixelDataError
+from mripacs.dicom.codestream import codestream_size
 
 if TYPE_CHECKING:
     from mripacs.dicom.pixels import PixelDescription
@@ -45,9 +47,18 @@ def decode_with_properties(
     with _quiet():
         try:
             decoder = get_decoder(transfer_syntax)
+            _check_sizes(value, description)
             return decoder.as_array(value, raw=raw, **_options(description))
         except _DECODER_ERRORS as error:
             raise PixelDataError(f"{transfer_syntax} cannot be decoded: {_first_line(error)}") from error
+
+
+def _check_sizes(value: bytes, description: PixelDescription) -> None:
+    """Refuse frames that announce another size than the header: decoders allocate what a codestream announces."""
+    for number, frame in enumerate(generate_frames(value, number_of_frames=description.frames), 1):
+        size = codestream_size(frame)
+        if size not in (None, (description.rows, description.columns)):
+            raise PixelDataError(f"frame {number} is {size} in its codestream, not as Rows and Columns say")
 
 
 def _options(description: PixelDescription) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Element headers in the three encodings of PS3.5 7.1: implicit little endian, explicit little endian, explicit big endian."""
+"""Element headers in the three encodings of PS3.5 7.1: implicit, explicit and explicit big endian."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def has_known_vr(buffer: Buffer, position: int) -> bool:
 
 
 def item_dialect(buffer: Buffer, position: int, end: int, dialect: Dialect) -> Dialect:
-    """The dialect inside an item that starts at `position`: some scanners write implicit items in explicit data sets."""
+    """The dialect inside an item that starts at `position`: scanners exist that write implicit items in explicit data."""
     if dialect.implicit or end - position < 8:
         return dialect
     group, _, vr, _ = dialect.head.unpack_from(buffer, position)

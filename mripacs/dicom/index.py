@@ -25,15 +25,15 @@ INDEX_KEYWORDS: Mapping[Level, tuple[str, ...]] = {
     ),
     Level.SERIES: (
         "SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "BodyPartExamined", "ProtocolName",
-        "SeriesDate", "SeriesTime", "Manufacturer", "ManufacturerModelName", "StationName", "InstitutionalDepartmentName",
-        "Laterality", "PatientPosition", "PerformingPhysicianName", "OperatorsName", "FrameOfReferenceUID",
+        "SeriesDate", "SeriesTime", "Manufacturer", "ManufacturerModelName", "StationName",
+        "InstitutionalDepartmentName", "Laterality", "PatientPosition", "PerformingPhysicianName", "OperatorsName", "FrameOfReferenceUID",
         "PerformedProcedureStepID", "PerformedProcedureStepDescription",
         "PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime",
         "MagneticFieldStrength", "SequenceName", "ScanningSequence", "MRAcquisitionType", "SoftwareVersions",
     ),
     Level.IMAGE: (
-        "SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored",
-        "PixelRepresentation", "PhotometricInterpretation", "NumberOfFrames", "ImageType", "ContentDate", "ContentTime",
+        "SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
+        "BitsStored", "PixelRepresentation", "PhotometricInterpretation", "NumberOfFrames", "ImageType", "ContentDate", "ContentTime",
         "AcquisitionNumber", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "InstanceCreationDate",
         "InstanceCreationTime", "SliceLocation", "SliceThickness", "ImagePositionPatient", "ImageOrientationPatient",
         "PixelSpacing", "EchoTime", "RepetitionTime", "ImageComments", "ContentLabel", "ContentDescription",
@@ -61,8 +61,9 @@ _IDENTITY = (
 def index_attributes(dataset: Buffer, dataset_map: DatasetMap, transfer_syntax: str) -> IndexAttributes:
     """The index attributes of a data set that `scan` mapped in `transfer_syntax`.
 
-    Text is decoded by the data set's Specific Character Set; what cannot be decoded becomes U+FFFD. Values are stripped,
-    multiple ones joined by a backslash, overlong ones cut at `values.LONGEST_VALUE` characters. PN keep their '=' groups.
+    Text is decoded by the data set's Specific Character Set; what cannot be decoded becomes U+FFFD. Values are
+    stripped, multiple ones joined by a backslash, overlong ones cut at `values.LONGEST_VALUE` characters. PN keep
+    their '=' groups.
     Absent and empty elements and malformed integers are left out. Never raises for what the data set holds.
     """
     del transfer_syntax  # the map knows how its elements are encoded

@@ -35,7 +35,7 @@ def content_dialect(vr: str | None, dialect: Dialect) -> Dialect:
 
 
 def skip_undefined(buffer: Buffer, position: int, end: int, dialect: Dialect, *, in_item: bool = False) -> ValueEnd:
-    """The end of the sequence, list of fragments or (`in_item`) item of undefined length whose value starts at `position`.
+    """The end of the sequence, list of fragments or (`in_item`) item of undefined length with its value at `position`.
 
     Items of defined length are jumped over. Delimiters that are missing at `end` are taken as there.
     Raises TruncatedDatasetError when `end` lies inside an item or element, NotDicomError for anything but items.

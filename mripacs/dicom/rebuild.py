@@ -38,7 +38,7 @@ def derived_dataset(
 ) -> bytes:
     """The data set with decoded frames, in Explicit VR Little Endian, marked as derived when the certificate is lossy.
 
-    header, offset : of `pixels.cut`, in `transfer_syntax` (never deflated). frames : `PixelDescription.shape` and dtype.
+    header, offset : of `pixels.cut`, in `transfer_syntax` (never deflated). frames : as `describe` tells shape and dtype.
     Private and unknown elements keep their values byte for byte; Rows to Pixel Representation and Photometric
     Interpretation stay. Group lengths, trailing padding and bytes after the last element go. A pure function of its
     arguments. Raises TranscodeError when the header cannot be understood, PixelDataError when frames do not fit it.
@@ -53,7 +53,7 @@ def derived_dataset(
 
 
 def _with_pixels(header: bytes, offset: int, transfer_syntax: str, frames: NDArray[Any]) -> tuple[bytes, DatasetMap]:
-    """The whole data set and its map, so that elements behind the pixels are found; an encapsulated value stays empty."""
+    """The whole data set and its map, so that elements behind the pixels are found; encapsulated values stay empty."""
     try:
         description = describe(header, scan(header, transfer_syntax), transfer_syntax, max_samples=max(1, frames.size))
         native = native_value(frames, description, transfer_syntax)

@@ -97,7 +97,7 @@ def _hidden_sequence(token: Token, value: bytes) -> Canonical:
 
 
 def _comparable(token: Token, value: bytes) -> bytes:
-    """The value in little endian, padding left out; private values keep theirs: the other side may not know their VR."""
+    """The value in little endian without padding; private values keep theirs, since a peer may not know their VR."""
     vr = token.vr or vr_without_choice(token.tag)
     if token.dialect.big_endian and token.vr != "UN":
         value = swapped(value, vr)

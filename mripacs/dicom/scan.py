@@ -26,7 +26,7 @@ _FORBIDDEN_GROUPS = (0x0000, 0x0002, ITEM_GROUP, 0xFFFF)  # command, file meta, 
 
 
 class ElementSpan(NamedTuple):
-    """Where one top-level element lies. `value_end` excludes the delimiter of an undefined length, `end` includes it."""
+    """Where one top-level element lies. `value_end` is before the delimiter of an undefined length, `end` after."""
 
     tag: int
     vr: str | None  # None in implicit VR

@@ -22,7 +22,7 @@ DEFAULT_ENCODINGS: Encodings = (default_encoding,)
 
 @lru_cache(256)
 def encodings_of(character_set: bytes) -> Encodings:
-    """Python's codecs for the value of Specific Character Set (0008,0005); never empty, unknown terms become Latin-1."""
+    """Python's codecs for the value of Specific Character Set (0008,0005); never empty; unknown terms are Latin-1."""
     terms = [term.strip(" \0") for term in character_set.decode("latin-1").split("\\")]
     encodings = [_encoding(term) for term in terms]
     if terms[0] in STAND_ALONE_ENCODINGS:

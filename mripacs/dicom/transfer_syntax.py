@@ -44,7 +44,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def dialect_of(transfer_syntax: str) -> Dialect:
-    """How elements are encoded; every syntax that is not one of the native ones is Explicit VR Little Endian (PS3.5 A.4)."""
+    """How elements are encoded; every syntax that is not native is Explicit VR Little Endian (PS3.5 A.4)."""
     return _DIALECTS.get(transfer_syntax, EXPLICIT)
 
 

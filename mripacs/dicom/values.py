@@ -1,4 +1,4 @@
-"""Values of single top-level elements, read out of a map: text, integers, keywords. Never raises for a malformed value."""
+"""Values of single top-level elements, read out of a map: text and integers. Never raises for a malformed value."""
 
 from __future__ import annotations
 
