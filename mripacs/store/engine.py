@@ -19,7 +19,6 @@ from sqlalchemy.exc import ArgumentError
 from mripacs.core.errors import SettingsError, StoreUnavailableError
 
 BUSY_TIMEOUT_S = 30  # how long a writer waits for another process's transaction
-PAGE_BYTES = 8192
 POOL_CONNECTIONS = 8  # kept open
 POOL_OVERFLOW = 56  # opened on demand: one per association and some for queries
 WRITES = "mripacs_writes"  # execution option of connections that will write
@@ -73,7 +72,6 @@ def _open_sqlite(url: URL, foreign_keys: bool) -> Engine:
         connect_args={"timeout": BUSY_TIMEOUT_S},
     )
     pragmas = (
-        f"page_size={PAGE_BYTES}",  # takes effect on a new file only
         "journal_mode=WAL",
         "synchronous=FULL",
         f"foreign_keys={'ON' if foreign_keys else 'OFF'}",

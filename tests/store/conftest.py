@@ -1,0 +1,9 @@
+"""The server for the PostgreSQL half of the suite, and readable failures of the shared suite."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.store.suite", "tests.store.query_suite")
+
+from tests.postgres import new_postgres_database, postgres_server  # noqa: E402 - after the rewrite is asked for
+
+__all__ = ["new_postgres_database", "postgres_server"]

@@ -1,0 +1,55 @@
+"""The suite on PostgreSQL, and what only a server does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from mripacs.core.errors import StoreUnavailableError
+from mripacs.store import Store
+from tests.store.examples import new_instance
+from tests.store.query_suite import QuerySuite
+from tests.store.suite import StoreSuite
+
+
+class TestPostgresql(StoreSuite):
+    @pytest.fixture
+    def url(self, new_postgres_database: Callable[[], str]) -> str:
+        return new_postgres_database()
+
+    def test_commits_are_synchronous(self, store: Store) -> None:
+        with store._engine.connect() as connection:
+            assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"
+
+    def test_read_only_database(self, url: str) -> None:
+        Store.open(url).close()
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            name = connection.execute(text("SELECT current_database()")).scalar_one()
+            connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+        engine.dispose()
+        with Store.open(url) as store, pytest.raises(StoreUnavailableError, match="read-only"):
+            store.add(new_instance())
+
+    def test_lost_connections_are_replaced(self, store: Store) -> None:
+        store.add(new_instance("1.1"))
+        with store._engine.connect() as connection:
+            own = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+            connection.execute(own)
+        store.add(new_instance("1.2"))
+        assert store.identify("1.2")
+
+    def test_no_server_and_no_database(self, url: str) -> None:
+        with pytest.raises(StoreUnavailableError):
+            Store.open("postgresql+psycopg://nobody@127.0.0.1:1/none")
+        with pytest.raises(StoreUnavailableError):
+            Store.open(f"{url}_missing")
+
+
+class TestQueriesPostgresql(QuerySuite):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def url(cls, new_postgres_database: Callable[[], str]) -> str:
+        return new_postgres_database()

@@ -1,0 +1,119 @@
+"""The suite on SQLite, and what only a file does."""
+
+from __future__ import annotations
+
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, text
+
+from mripacs.core.errors import SettingsError, StoreError, StoreFullError, StoreUnavailableError
+from mripacs.store import Store, check, current
+from tests.real_parts import REPOSITORY
+from tests.store.examples import new_instance
+from tests.store.query_suite import QuerySuite
+from tests.store.suite import StoreSuite
+
+ENDLESS_SENDER = """
+import sys
+from mripacs.store import Store
+from tests.store.examples import new_instance
+store = Store.open(sys.argv[1])
+for number in range(1_000_000):
+    uid = f"1.{number}"
+    store.add(new_instance(uid, f"5.{number % 3}", header=uid.encode() * 400, payload=uid.encode() * 4000))
+    print(uid, flush=True)
+"""
+
+
+def with_pragma(store: Store, pragma: str) -> None:
+    """Every connection from now on has the pragma."""
+    event.listen(store._engine, "checkout", lambda connection, *_: connection.execute(f"PRAGMA {pragma}").close())
+
+
+class TestSqlite(StoreSuite):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'archive' / 'mripacs.db'}"
+
+    def test_files_are_private_and_commits_durable(self, store: Store, tmp_path: Path) -> None:
+        store.add(new_instance())
+        folder = tmp_path / "archive"
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+        with store._engine.connect() as connection:
+            settings = {name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous", "foreign_keys")}
+        assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+    @pytest.mark.parametrize("acknowledged", [1, 7, 40])
+    def test_killed_sender_leaves_whole_instances(self, url: str, acknowledged: int) -> None:
+        """SIGKILL between or within commits: all that was acknowledged is there, nothing else is there in part."""
+        Store.open(url).close()
+        command = [sys.executable, "-c", ENDLESS_SENDER, url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as sender:
+            uids = [sender.stdout.readline().strip() for _ in range(acknowledged)]
+            sender.send_signal(signal.SIGKILL)
+            uids += [line.strip() for line in sender.stdout if line.endswith("\n")]
+        assert len(uids) >= acknowledged
+        with Store.open(url) as store:
+            found = list(store.iterate_uids())
+            assert set(uids) <= set(found)
+            assert len(found) <= len(uids) + 1
+            assert store.check_references() == []
+            for uid in found:
+                assert store.load(uid).payload == uid.encode() * 4000
+                assert store.load(uid).header == uid.encode() * 400
+
+    def test_full_database(self, url: str) -> None:
+        with Store.open(url) as store:
+            store.add(new_instance("1.1"))
+            with_pragma(store, "max_page_count=60")
+            with pytest.raises(StoreFullError):
+                store.add(new_instance("1.2", payload=b"x" * 300_000))
+            assert list(store.iterate_uids()) == ["1.1"]
+            assert store.check_references() == []
+
+    def test_read_only_database(self, store: Store) -> None:
+        with_pragma(store, "query_only=ON")
+        with pytest.raises(StoreUnavailableError, match="read-only"):
+            store.add(new_instance())
+
+    def test_locked_database(self, store: Store, url: str) -> None:
+        with Store.open(url) as other, other._writing():
+            with_pragma(store, "busy_timeout=50")
+            with pytest.raises(StoreUnavailableError, match="locked"):
+                store.add(new_instance())
+
+    def test_missing_database(self, url: str, tmp_path: Path) -> None:
+        for use in (lambda: Store.open(url, create=False), lambda: check(url), lambda: current(url)):
+            with pytest.raises(StoreUnavailableError, match="no database"):
+                use()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_file_that_is_no_database(self, tmp_path: Path) -> None:
+        path = tmp_path / "notes.txt"
+        path.write_bytes(b"not a database" * 1000)
+        with pytest.raises(StoreError, match="no SQLite database"):
+            Store.open(f"sqlite:///{path}")
+        assert path.read_bytes() == b"not a database" * 1000
+
+    def test_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(StoreUnavailableError):
+            Store.open(f"sqlite:///{tmp_path}/file/mripacs.db")
+
+    @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://host/x", "nonsense", ""])
+    def test_other_urls(self, url: str) -> None:
+        with pytest.raises(SettingsError):
+            Store.open(url)
+
+
+class TestQueriesSqlite(QuerySuite):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def url(cls, tmp_path_factory: pytest.TempPathFactory) -> str:
+        return f"sqlite:///{tmp_path_factory.mktemp('queries') / 'mripacs.db'}"
