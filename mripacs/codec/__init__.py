@@ -49,7 +49,7 @@ def encode_lossless(pixels: NDArray[Any]) -> bytes:
 
 
 def decode(payload: bytes) -> NDArray[Any]:
-    """The pixels of any payload: (rows, columns) for a single frame, else (n, rows, columns[, 3]). Raises PayloadError."""
+    """The pixels of any payload: (rows, columns) of one frame, else (n, rows, columns[, 3]). Raises PayloadError."""
     from mripacs.codec.contract import DEFAULT_MAX_SAMPLES
     from mripacs.codec.decoding import decode_all
 

@@ -37,7 +37,5 @@ class Codec(Protocol):
         Raises PayloadError for malformed bytes, CodecLimitError if they claim more than `max_samples` samples.
         """
 
-    def decode_frame(
-        self, payload: bytes, index: int, *, max_samples: int = DEFAULT_MAX_SAMPLES
-    ) -> NDArray[Any]:
+    def decode_frame(self, payload: bytes, index: int, *, max_samples: int = DEFAULT_MAX_SAMPLES) -> NDArray[Any]:
         """Frame `index` (from 0) alone: (rows, columns) or (rows, columns, 3). PayloadError if there is none such."""

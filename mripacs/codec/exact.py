@@ -9,7 +9,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.frames import FrameKind, encode_constant, head, read_zigzag, require_end, zigzag
+from mripacs.codec.frames import FrameKind, encode_constant, head, read_zigzag, zigzag
 from mripacs.codec.payload import Reader, Shape
 from mripacs.core.errors import PayloadError
 

@@ -2,7 +2,7 @@
 
     kind            low 5 bits of byte 0   then
     0 constant      0                      value, zigzag LEB128; a colour frame is never constant
-    1 kwavelet      clip code              2 bytes, little endian: step index (low 11 bits), mode (high 5, 0); coded bands
+    1 kwavelet      clip code              2 bytes, little endian: step index + 2^11 * mode (0), coded bands
     2 JPEG XL       0                      offset, zigzag LEB128, added to the decoded samples; a JPEG XL codestream
     3 raw           0                      samples, little endian, in raster order, compressed by zlib
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from mripacs.codec.kwavelet.jit import compiled, inlined, wide
 from mripacs.codec.kwavelet.mixing import Machine, code_raw, decide
 from mripacs.codec.kwavelet.shapes import (
     ESCAPE_SET,
@@ -20,7 +20,6 @@ from mripacs.codec.kwavelet.shapes import (
     EXPECTED_LEVELS,
     EXPECTED_POSITIONS,
     EXPECTED_SET,
-    FEATURES,
     FEATURES,
     GAMMA_BITS,
     LARGEST,
@@ -59,7 +58,7 @@ class BandModel(NamedTuple):
     features: NDArray[np.int64]  # (FEATURES,) scratch
 
 
-@njit(cache=True)
+@compiled
 def code_band(machine: Machine, model: BandModel, indices: NDArray[np.int32]) -> None:
     """Code the band (rows, columns) in raster order; fills `indices` when decoding."""
     rows, columns = indices.shape
@@ -72,7 +71,7 @@ def code_band(machine: Machine, model: BandModel, indices: NDArray[np.int32]) ->
             window += above[j]
         for j in range(columns):
             window += above[j + 2 * BORDER]
-            value = _code_index(machine, model, plane, i, j, min(window + left, LARGEST), np.int64(indices[i, j]))
+            value = _code_index(machine, model, plane, i, j, min(window + left, LARGEST), wide(indices[i, j]))
             window -= above[j]
             plane[i + BORDER, j + BORDER] = value
             left += abs(value) - abs(plane[i + BORDER, j])
@@ -81,7 +80,7 @@ def code_band(machine: Machine, model: BandModel, indices: NDArray[np.int32]) ->
             above[j] += abs(plane[i + BORDER, j]) - abs(plane[i, j])
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _code_index(
     machine: Machine, model: BandModel, plane: NDArray[np.int64], i: int, j: int, window: int, value: int
 ) -> int:
@@ -110,22 +109,22 @@ def _code_index(
     return magnitude if bit == 1 else -magnitude
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _clip(index: int) -> int:
     return min(max(index, -CLIPPED_STEPS), CLIPPED_STEPS)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _feature_size(model: BandModel, features: NDArray[np.int64]) -> int:
     """The features' share of the size logit, 8 fractional bits."""
-    total = np.int64(model.size_features[FEATURES - 1]) << 6
+    total = wide(model.size_features[FEATURES - 1]) << 6
     for k in range(FEATURES - 1):
         features[k] = min(features[k], LARGEST)
-        total += np.int64(model.logarithm[features[k]]) * model.size_features[k]
+        total += wide(model.logarithm[features[k]]) * model.size_features[k]
     return total >> (WEIGHT_BITS + 6 - 8)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _magnitude_contexts(
     machine: Machine, model: BandModel, features: NDArray[np.int64], lean: int, expected: int
 ) -> None:
@@ -149,7 +148,7 @@ def _magnitude_contexts(
     inputs[8] = AT_BELOW + UNARY * ((active * 12 + around) * 3 + o)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _code_magnitude(machine: Machine, model: BandModel, magnitude: int, size: int, expected: int) -> int:
     weight_set = (4 * model.orientation + model.level_class) * UNARY
     for position in range(UNARY):
@@ -162,7 +161,7 @@ def _code_magnitude(machine: Machine, model: BandModel, magnitude: int, size: in
     return UNARY - 1 + _code_gamma(machine, magnitude - UNARY + 1)
 
 
-@njit(cache=True)
+@compiled
 def _code_gamma(machine: Machine, value: int) -> int:
     """Elias gamma code of value >= 1: its bit length less one in unary, then the bits below the leading one."""
     extra = 0
@@ -174,10 +173,8 @@ def _code_gamma(machine: Machine, value: int) -> int:
     return (1 << extra) | code_raw(machine, extra, value & ((1 << extra) - 1))
 
 
-@njit(cache=True, inline="always")
-def _sign_contexts(
-    machine: Machine, model: BandModel, west: int, north: int, lean: int, expected: int
-) -> None:
+@inlined
+def _sign_contexts(machine: Machine, model: BandModel, west: int, north: int, lean: int, expected: int) -> None:
     leaning = 16 + (min(max(lean, -1024), 1024) + 32 >> 6)
     around = 3 * _ternary(west) + _ternary(north)
     band = 4 * model.orientation + model.level_class
@@ -188,6 +185,6 @@ def _sign_contexts(
     inputs[4] = AT_SIGN_BOTH + leaning * 9 + around
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _ternary(value: int) -> int:
     return 0 if value == 0 else (1 if value > 0 else 2)

@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet.bands import layout
 from mripacs.codec.kwavelet.fixed_point import is_fixed_point
+from mripacs.codec.kwavelet.jit import compiled
 from mripacs.codec.kwavelet.kernel import Quantised
 from mripacs.codec.kwavelet.quantiser import ROUNDING_DETAIL, ROUNDING_LL, reconstruct
 from mripacs.codec.kwavelet.steps import FINEST_STEP, step_table
@@ -29,7 +29,7 @@ SILENT = 77
 MAX_TRIALS = 32  # full trials; the right step is the first of them in all but contrived images
 
 
-@njit(cache=True)
+@compiled
 def _distance(value: int, step: int, biased: bool) -> int:
     """Distance of |value| to its reconstruction point, in 1/256 step."""
     magnitude = abs(value)
@@ -37,7 +37,7 @@ def _distance(value: int, step: int, biased: bool) -> int:
     return (abs(magnitude - reconstruct(index, step, biased)) << 8) // step
 
 
-@njit(cache=True)
+@compiled
 def _plausible_steps(
     values: NDArray[np.int64], of_band: NDArray[np.int64], table: NDArray[np.int64], plausible: NDArray[np.bool_]
 ) -> None:
@@ -52,7 +52,7 @@ def _plausible_steps(
         plausible[n] = count > 0 and total <= LOOKS_RIGHT * count
 
 
-@njit(cache=True)
+@compiled
 def _looks_right(coefficients: NDArray[np.int64], bands: NDArray[np.int64], steps: NDArray[np.int64]) -> bool:
     """The same mean over all coefficients of at least 0.3 step."""
     total, count = 0, 0
@@ -90,9 +90,7 @@ def detect(pixels: NDArray[Any], coefficients: NDArray[np.int64]) -> Quantised |
     return None
 
 
-def _largest(
-    coefficients: NDArray[np.int64], bands: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _largest(coefficients: NDArray[np.int64], bands: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The SAMPLE largest coefficients of LL and the three coarsest levels, and the bands they belong to."""
     regions = [coefficients[top:bottom, left:right].ravel() for top, bottom, left, right in bands[:10, :4]]
     values = np.concatenate(regions)

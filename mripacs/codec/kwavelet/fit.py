@@ -21,6 +21,7 @@ from mripacs.codec.kwavelet.tables import Tables
 
 PATCH_SIZE = side.PATCH * side.PATCH
 NEIGHBOUR_OFFSETS = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0))
+WINDOW_OFFSETS = [(dy, dx) for dy in range(-3, 1) for dx in range(-3, 4 if dy else 0)]
 RIDGE = 1e-4
 NEWTON_STEPS = 8
 ROWS_PER_BAND = 2000  # coefficients taken from a band, so that large bands do not drown small ones
@@ -98,9 +99,7 @@ def _samples(frame: Quantised, generator: np.random.Generator) -> list[tuple[int
     return found
 
 
-def _sample(
-    frame: Quantised, b: int, padded: NDArray[np.int64], step: float, generator: np.random.Generator
-) -> Sample:
+def _sample(frame: Quantised, b: int, padded: NDArray[np.int64], step: float, generator: np.random.Generator) -> Sample:
     bands = subbands(*frame.indices.shape)
     band = bands[b]
     indices = frame.indices[band.region].astype(np.float64)
@@ -115,13 +114,10 @@ def _sample(
     for k, (dy, dx) in enumerate(NEIGHBOUR_OFFSETS):
         signed[..., PATCH_SIZE + 18 + k] = _shifted(indices, dy, dx)
     parent = side.parent_map(frame.indices[bands[b - 3].region], *shape) if b > 3 else np.zeros(shape, np.int32)
-    activity = np.empty(shape, np.int32)
-    side.low_pass_maps(
-        padded, band.orientation, int(step), *np.zeros((2, 25), np.int32), activity, *np.empty((2, *shape), np.int64)
-    )
+    activity, scratch, zeros = np.empty(shape, np.int32), np.empty(shape, np.int64), np.zeros(PATCH_SIZE, np.int32)
+    side.low_pass_maps(padded, band.orientation, int(step), zeros, zeros, activity, scratch, scratch)
     causal = [np.abs(_shifted(indices, dy, dx)) for dy, dx in NEIGHBOUR_OFFSETS]
-    window = sum(np.abs(_shifted(indices, dy, dx)) for dy in (-3, -2, -1) for dx in range(-3, 4))
-    window = window + sum(np.abs(_shifted(indices, 0, dx)) for dx in (-3, -2, -1))
+    window = np.sum([np.abs(_shifted(indices, dy, dx)) for dy, dx in WINDOW_OFFSETS], axis=0)
     unsigned = np.stack([*causal, window, parent, sisters, activity], axis=-1)
     chosen = generator.permutation(indices.size)[:ROWS_PER_BAND]
     return Sample(

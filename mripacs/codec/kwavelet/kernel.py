@@ -66,7 +66,8 @@ def decode(quantised: Quantised, clip: ClipRange) -> NDArray[np.int64]:
     """D: pixels int64 (rows, columns) within `clip`. The indices must be `within_limit`."""
     rows, columns = quantised.indices.shape
     coefficients = np.empty((rows, columns), np.int64)
-    quantiser.dequantise(quantised.indices, layout(rows, columns), step_table(rows, columns)[quantised.step], coefficients)
+    steps = step_table(rows, columns)[quantised.step]
+    quantiser.dequantise(quantised.indices, layout(rows, columns), steps, coefficients)
     return lifting.inverse(coefficients, lifting.level_count(rows, columns), clip.low, clip.high)
 
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from mripacs.codec.kwavelet.jit import compiled
 
 # 10 bits: rounding in the lifting steps stays below 0.005 grey levels, and 16-bit samples give coefficients < 2^31.
 FRACTION_BITS = 10
@@ -36,7 +37,7 @@ def level_count(rows: int, columns: int) -> int:
     return levels
 
 
-@njit(cache=True)
+@compiled
 def _lift(lines: NDArray[np.int64], first: int, count: int, multiplier: int) -> None:
     """Add multiplier * (line above + line below) to each second line of the first `count`, starting at `first`."""
     width = lines.shape[1]
@@ -47,7 +48,7 @@ def _lift(lines: NDArray[np.int64], first: int, count: int, multiplier: int) -> 
             lines[i, j] += (multiplier * (lines[above, j] + lines[below, j]) + HALF_MULTIPLIER) >> MULTIPLIER_BITS
 
 
-@njit(cache=True)
+@compiled
 def _analyse_lines(lines: NDArray[np.int64]) -> None:
     """Transform along the first axis in place; low-pass lines end at even, high-pass lines at odd positions."""
     count = lines.shape[0]
@@ -57,7 +58,7 @@ def _analyse_lines(lines: NDArray[np.int64]) -> None:
     _lift(lines, 0, count, DELTA)
 
 
-@njit(cache=True)
+@compiled
 def _synthesise_lines(lines: NDArray[np.int64]) -> None:
     """Undo `_analyse_lines`: the same steps backwards with opposite signs of what was added."""
     count = lines.shape[0]
@@ -67,7 +68,7 @@ def _synthesise_lines(lines: NDArray[np.int64]) -> None:
     _unlift(lines, 1, count, ALPHA)
 
 
-@njit(cache=True)
+@compiled
 def _unlift(lines: NDArray[np.int64], first: int, count: int, multiplier: int) -> None:
     width = lines.shape[1]
     for i in range(first, count, 2):
@@ -77,7 +78,7 @@ def _unlift(lines: NDArray[np.int64], first: int, count: int, multiplier: int) -
             lines[i, j] -= (multiplier * (lines[above, j] + lines[below, j]) + HALF_MULTIPLIER) >> MULTIPLIER_BITS
 
 
-@njit(cache=True)
+@compiled
 def _transpose(source: NDArray[np.int64], target: NDArray[np.int64]) -> None:
     """Copy source[i, j] to target[j, i] in tiles that fit the first-level cache."""
     rows, columns = source.shape
@@ -88,7 +89,7 @@ def _transpose(source: NDArray[np.int64], target: NDArray[np.int64]) -> None:
                     target[j, i] = source[i, j]
 
 
-@njit(cache=True)
+@compiled
 def _split(source: NDArray[np.int64], target: NDArray[np.int64]) -> None:
     """Copy even lines to the first half of `target`, odd lines to the second."""
     count, width = source.shape
@@ -99,7 +100,7 @@ def _split(source: NDArray[np.int64], target: NDArray[np.int64]) -> None:
             target[to, j] = source[i, j]
 
 
-@njit(cache=True)
+@compiled
 def _interleave(source: NDArray[np.int64], target: NDArray[np.int64]) -> None:
     """Undo `_split`."""
     count, width = source.shape
@@ -110,7 +111,7 @@ def _interleave(source: NDArray[np.int64], target: NDArray[np.int64]) -> None:
             target[i, j] = source[at, j]
 
 
-@njit(cache=True)
+@compiled
 def analyse_level(corner: NDArray[np.int64]) -> None:
     """One forward level in place on (rows, columns) >= 2 x 2: low | high along columns, then along rows."""
     rows, columns = corner.shape
@@ -125,7 +126,7 @@ def analyse_level(corner: NDArray[np.int64]) -> None:
     _split(upright, corner)
 
 
-@njit(cache=True)
+@compiled
 def synthesise_level(corner: NDArray[np.int64]) -> None:
     """Undo `analyse_level` in place."""
     rows, columns = corner.shape
@@ -140,7 +141,7 @@ def synthesise_level(corner: NDArray[np.int64]) -> None:
     _transpose(turned, corner)
 
 
-@njit(cache=True)
+@compiled
 def _analyse(coefficients: NDArray[np.int64], levels: int) -> None:
     rows, columns = coefficients.shape
     for _ in range(levels):
@@ -148,7 +149,7 @@ def _analyse(coefficients: NDArray[np.int64], levels: int) -> None:
         rows, columns = (rows + 1) // 2, (columns + 1) // 2
 
 
-@njit(cache=True)
+@compiled
 def _synthesise(coefficients: NDArray[np.int64], levels: int) -> None:
     rows, columns = coefficients.shape
     for level in range(levels - 1, -1, -1):
@@ -169,7 +170,7 @@ def inverse(coefficients: NDArray[np.int64], levels: int, low: int, high: int) -
     return round_and_clip(coefficients, low, high)
 
 
-@njit(cache=True)
+@compiled
 def round_and_clip(samples: NDArray[np.int64], low: int, high: int) -> NDArray[np.int64]:
     """Round fixed-point samples half up to integers and clip them."""
     pixels = np.empty(samples.shape, np.int64)

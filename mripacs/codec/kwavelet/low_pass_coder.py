@@ -7,9 +7,9 @@ bits below the leading one, and its sign.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from mripacs.codec.kwavelet.jit import compiled, wide
 from mripacs.codec.kwavelet.mixing import Machine, code_raw, decide
 
 LENGTHS = 26  # bit lengths 0 to 25
@@ -17,7 +17,7 @@ SLOTS = LENGTHS * LENGTHS + LENGTHS
 LARGEST_INDEX = 1 << 24  # of a 16-bit image: below 2^23
 
 
-@njit(cache=True)
+@compiled
 def bit_length(value: int) -> int:
     """Number of bits of a non-negative value; 0 for 0."""
     length = 0
@@ -27,16 +27,16 @@ def bit_length(value: int) -> int:
     return length
 
 
-@njit(cache=True)
+@compiled
 def code_low_pass(machine: Machine, indices: NDArray[np.int32], first_slot: int, weight_set: int) -> None:
     """Code the LL band (rows, columns) in raster order; fills `indices` when decoding."""
     rows, columns = indices.shape
     lengths = np.zeros((rows + 1, columns + 1), np.int64)
     for i in range(rows):
         for j in range(columns):
-            west = np.int64(indices[i, j - 1]) if j > 0 else 0
-            north = np.int64(indices[i - 1, j]) if i > 0 else west
-            corner = np.int64(indices[i - 1, j - 1]) if i > 0 and j > 0 else north
+            west = wide(indices[i, j - 1]) if j > 0 else 0
+            north = wide(indices[i - 1, j]) if i > 0 else west
+            corner = wide(indices[i - 1, j - 1]) if i > 0 and j > 0 else north
             plane = west + north - corner if j > 0 else north
             context = (lengths[i, j + 1] + lengths[i + 1, j] + 1) >> 1
             difference = _code_difference(machine, indices[i, j] - plane, context, first_slot, weight_set)
@@ -45,7 +45,7 @@ def code_low_pass(machine: Machine, indices: NDArray[np.int32], first_slot: int,
             lengths[i + 1, j + 1] = bit_length(abs(difference))
 
 
-@njit(cache=True)
+@compiled
 def _code_difference(machine: Machine, value: int, context: int, first_slot: int, weight_set: int) -> int:
     magnitude = abs(value)
     length = bit_length(magnitude)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from mripacs.codec.kwavelet.jit import inlined, wide
 from mripacs.codec.kwavelet.range_coder import code
 
 COUNT_BITS = 10
@@ -40,7 +40,7 @@ class Machine(NamedTuple):
     tuning: NDArray[np.int64]  # learning rate of the weights
 
 
-@njit(cache=True, inline="always")
+@inlined
 def decide(machine: Machine, count: int, direct: int, weight_set: int, other_set: int, bit: int) -> int:
     """Code one bit and learn from it; returns the bit.
 
@@ -48,12 +48,12 @@ def decide(machine: Machine, count: int, direct: int, weight_set: int, other_set
     are the sums of two weight sets."""
     slots, weights, inputs, logits = machine.slots, machine.weights, machine.inputs, machine.logits
     logits[0] = min(max(direct, -LOGIT_LIMIT), LOGIT_LIMIT)
-    total = logits[0] * (np.int64(weights[weight_set, 0]) + weights[other_set, 0])
+    total = logits[0] * (wide(weights[weight_set, 0]) + weights[other_set, 0])
     for k in range(1, count):
         logits[k] = machine.stretch[slots[inputs[k]] >> 19]
-        total += logits[k] * (np.int64(weights[weight_set, k]) + weights[other_set, k])
+        total += logits[k] * (wide(weights[weight_set, k]) + weights[other_set, k])
     logit = min(max(total >> 16, -LOGIT_LIMIT), LOGIT_LIMIT)
-    probability = np.int64(machine.squash[logit + 2048])
+    probability = wide(machine.squash[logit + 2048])
     bit = code(machine.buffer, machine.registers, probability, bit)
     error = ((bit << 16) - probability) * machine.tuning[0]
     goal = bit * ((1 << PROBABILITY_BITS) - 1)
@@ -63,7 +63,7 @@ def decide(machine: Machine, count: int, direct: int, weight_set: int, other_set
         weights[other_set, k] = min(max(weights[other_set, k] + change, -WEIGHT_LIMIT), WEIGHT_LIMIT)
         if k == 0:
             continue
-        slot = np.int64(slots[inputs[k]])
+        slot = wide(slots[inputs[k]])
         seen = slot & ((1 << COUNT_BITS) - 1)
         believed = slot >> COUNT_BITS
         believed += ((goal - believed) * machine.reciprocal[seen]) >> 16
@@ -71,7 +71,7 @@ def decide(machine: Machine, count: int, direct: int, weight_set: int, other_set
     return bit
 
 
-@njit(cache=True, inline="always")
+@inlined
 def code_raw(machine: Machine, width: int, value: int) -> int:
     """Code `width` bits of `value`, highest first, without a model; returns the value."""
     coded = 0

@@ -8,8 +8,9 @@ All values are int64 in compiled code, kept below 2^32 by masks.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from mripacs.codec.kwavelet.jit import inlined, wide
 
 # Registers, an int64 array of 7.
 LOW, HIGH, CODE, POSITION, END, DECODING, OVERRUN = range(7)
@@ -56,7 +57,7 @@ def finish(buffer: NDArray[np.uint8], registers: NDArray[np.int64]) -> bytes:
     return stream[: max(len(kept), len(stream) - DROPPED_ZEROS)]
 
 
-@njit(cache=True, inline="always")
+@inlined
 def code(buffer: NDArray[np.uint8], registers: NDArray[np.int64], probability: int, bit: int) -> int:
     """Encode `bit`, or decode and return it; `probability` of a one in 1/65536, from 1 to 65535.
 
@@ -78,12 +79,12 @@ def code(buffer: NDArray[np.uint8], registers: NDArray[np.int64], probability: i
     return bit
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _shift(buffer: NDArray[np.uint8], registers: NDArray[np.int64], byte: int) -> None:
     """Move one byte out of (encoder) or into (decoder) the registers."""
     position, end = registers[POSITION], registers[END]
     if registers[DECODING] == 1:
-        following = np.int64(buffer[position]) if position < end else 0
+        following = wide(buffer[position]) if position < end else 0
         registers[CODE] = ((registers[CODE] << 8) & _MASK) | following
         if position > end + SLACK:
             registers[OVERRUN] = 1

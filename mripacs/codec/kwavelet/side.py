@@ -8,10 +8,10 @@ The low-pass image used is the decoder's own reconstruction at the band's scale,
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet.bands import HH, HL, LH
+from mripacs.codec.kwavelet.jit import compiled, wide
 
 PATCH = 5  # the low-pass patch around a coefficient is 5 x 5
 MARGIN = PATCH // 2
@@ -25,7 +25,7 @@ WEIGHT_BITS = 12  # fractional bits of trained weights; logits have 8
 INVERSE_STEP_BITS = 30
 
 
-@njit(cache=True)
+@compiled
 def pad_low_pass(low: NDArray[np.int64]) -> NDArray[np.int64]:
     """The low-pass image clamped and repeated MARGIN samples past its borders."""
     rows, columns = low.shape
@@ -38,17 +38,17 @@ def pad_low_pass(low: NDArray[np.int64]) -> NDArray[np.int64]:
     return padded
 
 
-@njit(cache=True)
+@compiled
 def parent_map(parent: NDArray[np.int32], rows: int, columns: int) -> NDArray[np.int32]:
     """Sum of magnitudes in the 3 x 3 around the parent, its centre counted thrice; for a band of (rows, columns)."""
     height, width = parent.shape
     sums = np.zeros((height, width), np.int32)
     for i in range(height):
         for j in range(width):
-            total = 2 * abs(np.int64(parent[i, j]))
+            total = 2 * abs(wide(parent[i, j]))
             for y in range(max(i - 1, 0), min(i + 2, height)):
                 for x in range(max(j - 1, 0), min(j + 2, width)):
-                    total += abs(np.int64(parent[y, x]))
+                    total += abs(wide(parent[y, x]))
             sums[i, j] = min(total, ENERGY_LIMIT)
     energy = np.zeros((rows, columns), np.int32)
     for i in range(rows):
@@ -57,7 +57,7 @@ def parent_map(parent: NDArray[np.int32], rows: int, columns: int) -> NDArray[np
     return energy
 
 
-@njit(cache=True)
+@compiled
 def add_sister(
     sister: NDArray[np.int32], weights: NDArray[np.int32], energy: NDArray[np.int32], lean: NDArray[np.int64]
 ) -> None:
@@ -73,7 +73,7 @@ def add_sister(
             total, signed = 0, 0
             for y in range(max(i - 1, 0), min(i + 2, height)):
                 for x in range(max(j - 1, 0), min(j + 2, width)):
-                    index = np.int64(sister[y, x])
+                    index = wide(sister[y, x])
                     if index != 0:
                         total += abs(index) * (3 if y == i and x == j else 1)
                         near = min(max(index, -CLIPPED_STEPS), CLIPPED_STEPS)
@@ -82,7 +82,7 @@ def add_sister(
             lean[i, j] += signed >> (WEIGHT_BITS - 8)
 
 
-@njit(cache=True)
+@compiled
 def low_pass_maps(
     padded: NDArray[np.int64],
     orientation: int,
@@ -128,7 +128,7 @@ def low_pass_maps(
             activity[i, j] = min((rough * inverse) >> (INVERSE_STEP_BITS - 1), ENERGY_LIMIT)
 
 
-@njit(cache=True)
+@compiled
 def _in_steps(value: int, inverse: int) -> int:
     """A fixed-point value in 1/256 steps, within +-LOGIT_LIMIT."""
     return min(max((value * inverse) >> (INVERSE_STEP_BITS - 8), -LOGIT_LIMIT), LOGIT_LIMIT)

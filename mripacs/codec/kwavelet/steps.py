@@ -21,7 +21,7 @@ STEP_COUNT = 24 * STEPS_PER_OCTAVE  # up to 2^24: every coefficient of a 16-bit 
 FINEST_STEP = 32
 
 MANTISSA_BITS = 30
-# round(2^(i / 64) * 2^30)
+# 2 to the power of i / 64, times 2 to the power of 30, rounded.
 # fmt: off
 MANTISSAS = (
     1073741824, 1085434106, 1097253708, 1109202018, 1121280436, 1133490379, 1145833280, 1158310587,
@@ -50,7 +50,7 @@ def band_step(index: int, norm: int) -> int:
 
 @lru_cache(maxsize=64)
 def step_table(rows: int, columns: int) -> NDArray[np.int64]:
-    """Steps int64 (STEP_COUNT, bands) of every grid index for an image of that size, bands in coding order; read-only."""
+    """Steps int64 (STEP_COUNT, bands) of all grid indices for images of that size; read-only."""
     norms = [band.norm for band in subbands(rows, columns)]
     table = np.array([[band_step(index, norm) for norm in norms] for index in range(STEP_COUNT)], np.int64)
     table.setflags(write=False)

@@ -29,7 +29,7 @@ class Tables:
 
     slots: NDArray[np.int32]  # (SLOTS,) probability << COUNT_BITS | count
     weights: NDArray[np.int32]  # (WEIGHT_SETS, MAX_INPUTS) of the mixer, 16 fractional bits
-    lean_patch: NDArray[np.int32]  # (CLASSES, 25) of the low-pass patch in the lean; this and the next: 12 fractional bits
+    lean_patch: NDArray[np.int32]  # (CLASSES, 25) of the low-pass patch in the lean, 12 fractional bits like the rest
     lean_sisters: NDArray[np.int32]  # (CLASSES, 2, 9)
     lean_neighbours: NDArray[np.int32]  # (CLASSES, NEIGHBOURS)
     size_patch: NDArray[np.int32]  # (CLASSES, 25) of the low-pass patch in the size logit

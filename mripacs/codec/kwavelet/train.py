@@ -69,7 +69,8 @@ def learn(tables: Tables, frames: Iterable[Quantised]) -> Tables:
 def _less_sure(slots: NDArray[np.int32], confidence: int) -> NDArray[np.int32]:
     """Slots with counts of at most `confidence`."""
     mask = (1 << COUNT_BITS) - 1
-    return (slots & ~mask) | np.minimum(slots & mask, confidence)
+    capped: NDArray[np.int32] = (slots & ~mask) | np.minimum(slots & mask, confidence)
+    return capped
 
 
 def coded_size(tables: Tables, frames: Iterable[Quantised]) -> int:
