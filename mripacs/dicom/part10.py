@@ -37,9 +37,10 @@ SOP_INSTANCE_UID = 0x00080018
 def read_part10(file: Path | str | bytes) -> ReceivedObject:
     """The object in a Part 10 file, a file that lacks preamble or meta information, or a bare data set.
 
-    file : a path, or the file's bytes. What the file meta information does not say is taken from the data set: the
-    encoding from its first element, the UIDs from its elements ("" when it has none). The data set's bytes stay as
-    they are, deflated ones deflated. Raises NotDicomError for anything else, RefusedError when it cannot be read.
+    file : a path, or the file's bytes. The UIDs are the data set's own ("" when it has none): many an anonymiser leaves
+    old ones in the file meta information. Without that the encoding is guessed from the first element. The data set's
+    bytes stay as they are, deflated ones deflated. Raises NotDicomError for anything else, RefusedError when the file
+    cannot be read.
     """
     content = file if isinstance(file, bytes) else _read(Path(file))
     start = PREAMBLE_BYTES + len(MAGIC) if content[PREAMBLE_BYTES : PREAMBLE_BYTES + len(MAGIC)] == MAGIC else 0
@@ -48,14 +49,10 @@ def read_part10(file: Path | str | bytes) -> ReceivedObject:
     if len(dataset) < 8:
         raise NotDicomError(f"{len(content)} bytes without a data set in them")
     syntax = meta.get(TRANSFER_SYNTAX_UID) or guess_syntax(dataset)
-    sop_class_uid = meta.get(MEDIA_STORAGE_SOP_CLASS_UID, "")
-    sop_instance_uid = meta.get(MEDIA_STORAGE_SOP_INSTANCE_UID, "")
-    if not (sop_class_uid and sop_instance_uid):
-        bare = plain(dataset, syntax, MAX_INFLATED_BYTES)
-        dataset_map = scan(bare, syntax)
-        sop_class_uid = sop_class_uid or text_value(bare, dataset_map, SOP_CLASS_UID)
-        sop_instance_uid = sop_instance_uid or text_value(bare, dataset_map, SOP_INSTANCE_UID)
-    return ReceivedObject(dataset, syntax, sop_class_uid, sop_instance_uid, source="import")
+    bare = plain(dataset, syntax, MAX_INFLATED_BYTES)
+    dataset_map = scan(bare, syntax)
+    uids = [text_value(bare, dataset_map, tag) for tag in (SOP_CLASS_UID, SOP_INSTANCE_UID)]
+    return ReceivedObject(dataset, syntax, *uids, source="import")
 
 
 def _read(path: Path) -> bytes:
