@@ -15,7 +15,7 @@ _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # S
 
 
 def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) of a JPEG, JPEG-LS, JPEG 2000 or HTJ2K codestream; None for anything else and for damaged ones."""
+    """(rows, columns) of a JPEG, JPEG-LS, JPEG 2000 or HTJ2K codestream; None for anything else or damaged."""
     if frame.startswith(_J2K_START) and len(frame) >= _J2K_SIZE_AT + _J2K_SIZE.size:
         right, bottom, left, top = _J2K_SIZE.unpack_from(frame, _J2K_SIZE_AT)
         return bottom - top, right - left

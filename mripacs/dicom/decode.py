@@ -16,12 +16,17 @@ from pydicom.pixels.decoders.base import get_decoder
 
 from mripacs.core.errors import PixelDataError
 from mripacs.dicom.codestream import codestream_size
+from mripacs.dicom.transfer_syntax import RLE_LOSSLESS
 
 if TYPE_CHECKING:
     from mripacs.dicom.pixels import PixelDescription
 
 # What pydicom lets through for damaged fragments; whatever a plug-in raises it has made a RuntimeError already.
 _DECODER_ERRORS = (ValueError, RuntimeError, LookupError, ArithmeticError, EOFError, StopIteration, struct.error)
+
+# "" tries every plug-in that is installed. pylibjpeg-rle is never asked: damaged segments make it panic, and a panic of
+# Rust passes every `except Exception` on its way up.
+_PLUGINS = {RLE_LOSSLESS: "pydicom"}
 
 _QUIET = threading.Lock()  # the warnings module's filters belong to the whole process
 
@@ -48,7 +53,8 @@ def decode_with_properties(
         try:
             decoder = get_decoder(transfer_syntax)
             _check_sizes(value, description)
-            return decoder.as_array(value, raw=raw, **_options(description))
+            plugin = _PLUGINS.get(transfer_syntax, "")
+            return decoder.as_array(value, raw=raw, decoding_plugin=plugin, **_options(description))
         except _DECODER_ERRORS as error:
             raise PixelDataError(f"{transfer_syntax} cannot be decoded: {_first_line(error)}") from error
 
@@ -83,11 +89,12 @@ def _quiet() -> Iterator[None]:
     logger = logging.getLogger("pydicom")
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        before, logger.disabled = logger.disabled, True
+        before = logger.level
+        logger.setLevel(logging.CRITICAL + 1)  # its modules' loggers inherit the level, not `disabled`
         try:
             yield
         finally:
-            logger.disabled = before
+            logger.setLevel(before)
 
 
 def _first_line(error: Exception) -> str:

@@ -99,7 +99,7 @@ def has_known_vr(buffer: Buffer, position: int) -> bool:
 
 
 def item_dialect(buffer: Buffer, position: int, end: int, dialect: Dialect) -> Dialect:
-    """The dialect inside an item that starts at `position`: scanners exist that write implicit items in explicit data."""
+    """The dialect inside an item at `position`: there are scanners that write implicit items in explicit data."""
     if dialect.implicit or end - position < 8:
         return dialect
     group, _, vr, _ = dialect.head.unpack_from(buffer, position)

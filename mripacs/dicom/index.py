@@ -26,18 +26,18 @@ INDEX_KEYWORDS: Mapping[Level, tuple[str, ...]] = {
     Level.SERIES: (
         "SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "BodyPartExamined", "ProtocolName",
         "SeriesDate", "SeriesTime", "Manufacturer", "ManufacturerModelName", "StationName",
-        "InstitutionalDepartmentName", "Laterality", "PatientPosition", "PerformingPhysicianName", "OperatorsName", "FrameOfReferenceUID",
-        "PerformedProcedureStepID", "PerformedProcedureStepDescription",
+        "InstitutionalDepartmentName", "Laterality", "PatientPosition", "PerformingPhysicianName", "OperatorsName",
+        "FrameOfReferenceUID", "PerformedProcedureStepID", "PerformedProcedureStepDescription",
         "PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime",
         "MagneticFieldStrength", "SequenceName", "ScanningSequence", "MRAcquisitionType", "SoftwareVersions",
     ),
     Level.IMAGE: (
         "SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
-        "BitsStored", "PixelRepresentation", "PhotometricInterpretation", "NumberOfFrames", "ImageType", "ContentDate", "ContentTime",
-        "AcquisitionNumber", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "InstanceCreationDate",
-        "InstanceCreationTime", "SliceLocation", "SliceThickness", "ImagePositionPatient", "ImageOrientationPatient",
-        "PixelSpacing", "EchoTime", "RepetitionTime", "ImageComments", "ContentLabel", "ContentDescription",
-        "LossyImageCompression",
+        "BitsStored", "PixelRepresentation", "PhotometricInterpretation", "NumberOfFrames", "ImageType",
+        "ContentDate", "ContentTime", "AcquisitionNumber", "AcquisitionDate", "AcquisitionTime",
+        "AcquisitionDateTime", "InstanceCreationDate", "InstanceCreationTime", "SliceLocation", "SliceThickness",
+        "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "EchoTime", "RepetitionTime",
+        "ImageComments", "ContentLabel", "ContentDescription", "LossyImageCompression",
     ),
 }  # fmt: skip
 """Keywords of the elements that each level's index holds, in the order of PS3.4 C.6.1.1 and what viewers ask for."""

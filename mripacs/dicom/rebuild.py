@@ -38,7 +38,7 @@ def derived_dataset(
 ) -> bytes:
     """The data set with decoded frames, in Explicit VR Little Endian, marked as derived when the certificate is lossy.
 
-    header, offset : of `pixels.cut`, in `transfer_syntax` (never deflated). frames : as `describe` tells shape and dtype.
+    header, offset : of `pixels.cut`, in `transfer_syntax` (never deflated). frames : shaped as `describe` says.
     Private and unknown elements keep their values byte for byte; Rows to Pixel Representation and Photometric
     Interpretation stay. Group lengths, trailing padding and bytes after the last element go. A pure function of its
     arguments. Raises TranscodeError when the header cannot be understood, PixelDataError when frames do not fit it.

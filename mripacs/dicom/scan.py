@@ -134,11 +134,12 @@ def _check_first(dataset: Buffer, dialect: Dialect) -> None:
     """Refuse what does not begin as a data set: the first element must be one that PS3.6 or a private group knows."""
     if len(dataset) < 8:
         raise NotDicomError(f"{len(dataset)} bytes are too few for a data set")
-    tag, _, length, _ = _first_header(dataset, dialect)
-    if not (is_public(tag) or tag & 0xFFFF == 0 or (tag >> 16) % 2):
-        raise NotDicomError(f"the bytes do not begin with an element of a data set but with {tag_text(tag)}")
     if not dialect.implicit and not has_known_vr(dataset, 0):
         raise NotDicomError("the first element has no VR: this is no data set in an explicit VR transfer syntax")
+    tag, _, length, _ = _first_header(dataset, dialect)
+    starts_group = tag & 0xFFFF == 0 and tag >> 16 <= 0x0010  # a group length of those that real data sets begin with
+    if not (is_public(tag) or starts_group or (tag >> 16) % 2):
+        raise NotDicomError(f"the bytes do not begin with an element of a data set but with {tag_text(tag)}")
     if dialect.implicit and length > len(dataset) and has_known_vr(dataset, 0):
         raise NotDicomError("the first element has a VR: this is no data set in the implicit VR transfer syntax")
     if (tag >> 16) % 2 and length != UNDEFINED_LENGTH and length > len(dataset):
@@ -162,4 +163,5 @@ def _check_plausible(dataset: Buffer, span: ElementSpan, dialect: Dialect, *, af
 
 
 def _only_zeros(dataset: Buffer, position: int) -> bool:
-    return position > 0 and not bytes(dataset[position:]).strip(b"\0")
+    """Padding: at least a header's length of zeros, since fewer can be the start of a big endian tag."""
+    return position > 0 and len(dataset) - position >= 8 and not bytes(dataset[position:]).strip(b"\0")
