@@ -39,15 +39,15 @@ def postgres_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def new_postgres_database(postgres_server: str) -> Callable[[], str]:
-    """`new_postgres_database()` makes an empty database and is its URL."""
+def new_postgres_database(postgres_server: str) -> Callable[..., str]:
+    """`new_postgres_database()` makes an empty database and is its URL; `of=url` makes a copy of that one."""
     numbers = itertools.count()
 
-    def create() -> str:
-        name = f"archive_{next(numbers)}"
+    def create(of: str = "/template0") -> str:
+        name, template = f"archive_{next(numbers)}", of.rpartition("/")[2]
         engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         engine.dispose()
         return f"{postgres_server.removesuffix('/postgres')}/{name}"
 

@@ -25,6 +25,7 @@ MAX_REFERENCES = 4  # of a series and transfer syntax; all are tried
 POOR_RATIO = 0.25  # in a series of one kind the worst is 0.13 (GE) and 0.17 (Canon); another kind in it gives 0.8
 POOR_BYTES = 2048  # a further reference costs a row and 3 to 15 KB: small losses are not worth it
 CACHE_BYTES = 64 << 20
+MAX_RAW_BYTES = 1 << 32  # no header is longer: a larger number is damage, and must not be allocated
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,13 @@ def is_poor(header: bytes, packed: PackedHeader) -> bool:
 
 def unpack(data: bytes, raw_length: int, reference: Reference | None = None) -> bytes:
     """The header's bytes; ValueError when the data are no frame of exactly `raw_length` bytes."""
+    if not 0 <= raw_length <= MAX_RAW_BYTES:
+        raise ValueError(f"{raw_length} bytes on record")
     decompressor = zstandard.ZstdDecompressor(dict_data=reference.dictionary if reference else None)
     try:
         raw = decompressor.decompress(data, max_output_size=max(raw_length, 1))  # 0 would mean no bound
-    except zstandard.ZstdError as error:
-        raise ValueError(f"no zstd frame: {error}") from error
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise ValueError(f"no zstd frame of {raw_length} bytes: {error}") from error
     if len(raw) != raw_length:
         raise ValueError(f"{len(raw)} bytes instead of {raw_length}")
     return raw

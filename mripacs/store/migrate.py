@@ -7,6 +7,7 @@ left to do.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from alembic import command
@@ -23,6 +24,7 @@ from mripacs.store.failures import translated
 from mripacs.store.schema import metadata
 
 UPGRADE_LOCK = 0x6D726970  # "mrip": key of the advisory lock that upgrades of a PostgreSQL database hold
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in module globals
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -34,8 +36,9 @@ def upgrade(url: str) -> str:
     parsed = parse_url(url)
     prepare_file(parsed)
     engine = open_engine(parsed, foreign_keys=False)
+    writer = engine.execution_options(**{WRITES: True})
     try:
-        with translated(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        with _ONE_AT_A_TIME, translated(), writer.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
             refuse_foreign(connection)

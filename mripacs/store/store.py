@@ -16,7 +16,7 @@ from typing import Self
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from mripacs.core.errors import ConflictError, StoreError, UnknownInstanceError
+from mripacs.core.errors import ConflictError, ObjectTooLargeError, StoreError, UnknownInstanceError
 from mripacs.core.model import (
     ArchiveStatistics,
     InstanceIdentity,
@@ -34,6 +34,7 @@ from mripacs.store.headers import PackedHeader, ReferenceCache
 from mripacs.store.packing import pack_header
 
 UIDS_PER_PAGE = 1000
+MAX_BLOB_BYTES = 900_000_000  # SQLite takes rows of 10^9 bytes, PostgreSQL values of 2^30
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._writer = engine.execution_options(**{WRITES: True})  # the same connections
         self._references = ReferenceCache()
         self._write_lock = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         self._new_reference_lock = threading.Lock()
@@ -96,7 +98,9 @@ class Store:
         """Write an instance; returns after the durable commit.
 
         The study's and series' attributes stay those of their first instance. Raises ConflictError when one of the two
-        UIDs names an instance already: nothing was written, and `identify` says which one is there.
+        UIDs names an instance already: nothing was written, and `identify` says which one is there. Raises
+        ObjectTooLargeError for what no row of the database takes. Study and Series Instance UID must be among the
+        attributes.
         """
         header = self._packed(new)
         if header.reference is None or header.reference.id is not None:
@@ -175,6 +179,8 @@ class Store:
             return pack_header(connection, new, self._references)
 
     def _write(self, new: NewInstance, header: PackedHeader) -> AddedInstance:
+        if max(len(header.data), len(new.payload or b"")) > MAX_BLOB_BYTES:
+            raise ObjectTooLargeError(f"{new.sop_instance_uid} needs more than {MAX_BLOB_BYTES} bytes in one row")
         try:
             with self._writing() as connection:
                 written = writing.write_instance(connection, new, header)
@@ -215,8 +221,7 @@ class Store:
         with (
             translated(),
             self._write_lock,
-            self._engine.connect().execution_options(**{WRITES: True}) as connection,
-            connection.begin(),
+            self._writer.begin() as connection,
         ):
             yield connection
 

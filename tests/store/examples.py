@@ -53,7 +53,7 @@ def certificate(received: bytes, tier: Tier = Tier.KWAVELET, frames: tuple[Frame
     )
 
 
-def new_instance(  # noqa: PLR0917 - a table of what may differ
+def new_instance(
     uid: str = "1.2.3.4",
     series: str = "1.2.3",
     study: str = "1.2",

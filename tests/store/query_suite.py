@@ -23,7 +23,8 @@ STUDIES = {
     ),
     "B": (
         {"PatientID": "100", "PatientName": "MÜLLER^HANS", "PatientBirthDate": "19700101"},
-        {"StudyDate": "2020.06.15", "StudyTime": "103059.5", "AccessionNumber": "500off", "ReferringPhysicianName": "Doe^J"},
+        {"StudyDate": "2020.06.15", "StudyTime": "103059.5", "AccessionNumber": "500off",
+         "ReferringPhysicianName": "Doe^J"},
         [({"Modality": "MR", "SeriesNumber": 1, "SeriesDescription": "T1x", "OperatorsName": "Ann\\Bob"}, 2)],
     ),
     "C": (
@@ -194,8 +195,9 @@ class QuerySuite:
         assert row == {"PatientName": "Müller^Hans^^^"}
 
     def test_counts_and_upper_levels_are_returned_when_asked(self, store: Store) -> None:
-        keywords = ("PatientName", "StudyDate", "Modality", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances",
-                    "NumberOfSeriesRelatedInstances", "ModalitiesInStudy", "InstanceNumber", "Unheard")  # fmt: skip
+        keywords = ("PatientName", "StudyDate", "Modality", "NumberOfStudyRelatedSeries",
+                    "NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances", "ModalitiesInStudy",
+                    "InstanceNumber", "Unheard")  # fmt: skip
         first, *_ = store.query(Query(Level.SERIES, (), keywords))
         assert first == {
             "PatientName": "Müller^Hans^^^", "StudyDate": "20200101", "Modality": "MR", "NumberOfStudyRelatedSeries": 2,

@@ -1,4 +1,4 @@
-"""What every database must do; a subclass says which one it is by the fixture `url`."""
+"""What every database must do; a subclass says which one it is by the fixtures `url` and `empty_url`."""
 
 from __future__ import annotations
 
@@ -94,10 +94,15 @@ class StoreSuite:
 
     def test_select_is_ordered_and_restricted(self, store: Store) -> None:
         for uid, series, study, number in (
-            ("1.9", "5", "1", 10), ("1.8", "5", "1", 9), ("1.7", "6", "1", 1), ("1.6", "7", "2", 1), ("1.5", "5", "1", ""),
+            ("1.9", "5", "1", 10), ("1.8", "5", "1", 9), ("1.7", "6", "1", 1), ("1.6", "7", "2", 1),
+            ("1.5", "5", "1", ""),
         ):  # fmt: skip
             patient = {"PatientID": f"P{study}"}
-            store.add(new_instance(uid, series, study, served=f"2.25{uid[1:]}", patient=patient, of_instance={"InstanceNumber": number}))
+            store.add(
+                new_instance(
+                    uid, series, study, served=f"2.25{uid[1:]}", patient=patient, of_instance={"InstanceNumber": number}
+                )
+            )
 
         def selected(**chosen: tuple[str, ...]) -> list[str]:
             return [found.original_sop_instance_uid for found in store.select(InstanceSelection(**chosen))]
@@ -138,8 +143,15 @@ class StoreSuite:
 
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(send, range(8)))
-        keywords = ("ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "StudyInstanceUID")
-        rows = {row.pop("StudyInstanceUID"): tuple(row.values()) for row in store.query(Query(Level.STUDY, (), keywords))}
+        keywords = (
+            "ModalitiesInStudy",
+            "NumberOfStudyRelatedSeries",
+            "NumberOfStudyRelatedInstances",
+            "StudyInstanceUID",
+        )
+        rows = {
+            row.pop("StudyInstanceUID"): tuple(row.values()) for row in store.query(Query(Level.STUDY, (), keywords))
+        }
         assert {uid: Counter(row) for uid, row in rows.items()} == {
             "4.0": Counter(["MR", 2, 48]),
             "4.1": Counter(["MR\\SR", 2, 48]),
@@ -232,17 +244,17 @@ class StoreSuite:
         with pytest.raises(SchemaError, match="mripacs admin db upgrade"):
             Store.open(url)
 
-    def test_nodes_start_at_once(self, url: str) -> None:
+    def test_nodes_start_at_once(self, empty_url: str) -> None:
         """An empty database opened by six at the same time: one makes the tables, the others wait."""
         barrier = threading.Barrier(6)
 
         def start(_: int) -> None:
             barrier.wait()
-            Store.open(url).close()
+            Store.open(empty_url).close()
 
         with ThreadPoolExecutor(6) as threads:
             list(threads.map(start, range(6)))
-        assert check(url) == []
+        assert check(empty_url) == []
 
     @pytest.mark.parametrize(
         ("table", "column", "part"),
@@ -257,7 +269,9 @@ class StoreSuite:
         ],
     )
     @pytest.mark.parametrize("place", [0, -1])
-    def test_flipped_bytes_are_found(self, store: Store, url: str, table: str, column: str, part: str, place: int) -> None:
+    def test_flipped_bytes_are_found(
+        self, store: Store, url: str, table: str, column: str, part: str, place: int
+    ) -> None:
         store.add(new_instance("1.1", header=b"some header " * 50 + b"1", payload=b"one"))
         store.add(new_instance("1.2", header=b"some header " * 50 + b"2", payload=b"two"))
         column = schema.metadata.tables[table].c[column]

@@ -14,10 +14,22 @@ from tests.store.query_suite import QuerySuite
 from tests.store.suite import StoreSuite
 
 
+@pytest.fixture(scope="module")
+def without_instances(new_postgres_database: Callable[..., str]) -> str:
+    """A database with this version's tables and nothing in them, to be copied."""
+    url = new_postgres_database()
+    Store.open(url).close()
+    return url
+
+
 class TestPostgresql(StoreSuite):
     @pytest.fixture
-    def url(self, new_postgres_database: Callable[[], str]) -> str:
+    def empty_url(self, new_postgres_database: Callable[..., str]) -> str:
         return new_postgres_database()
+
+    @pytest.fixture
+    def url(self, new_postgres_database: Callable[..., str], without_instances: str) -> str:
+        return new_postgres_database(of=without_instances)
 
     def test_commits_are_synchronous(self, store: Store) -> None:
         with store._engine.connect() as connection:
@@ -36,8 +48,11 @@ class TestPostgresql(StoreSuite):
     def test_lost_connections_are_replaced(self, store: Store) -> None:
         store.add(new_instance("1.1"))
         with store._engine.connect() as connection:
-            own = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
-            connection.execute(own)
+            others = text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+            assert connection.execute(others).scalars().all()
         store.add(new_instance("1.2"))
         assert store.identify("1.2")
 
@@ -51,5 +66,5 @@ class TestPostgresql(StoreSuite):
 class TestQueriesPostgresql(QuerySuite):
     @pytest.fixture(scope="class")
     @classmethod
-    def url(cls, new_postgres_database: Callable[[], str]) -> str:
+    def url(cls, new_postgres_database: Callable[..., str]) -> str:
         return new_postgres_database()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import stat
 import subprocess
@@ -35,18 +36,36 @@ def with_pragma(store: Store, pragma: str) -> None:
     event.listen(store._engine, "checkout", lambda connection, *_: connection.execute(f"PRAGMA {pragma}").close())
 
 
+@pytest.fixture(scope="module")
+def without_instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with this version's tables and nothing in them, to be copied."""
+    path = tmp_path_factory.mktemp("empty") / "mripacs.db"
+    Store.open(f"sqlite:///{path}").close()
+    return path
+
+
 class TestSqlite(StoreSuite):
     @pytest.fixture
-    def url(self, tmp_path: Path) -> str:
+    def empty_url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'archive' / 'mripacs.db'}"
 
-    def test_files_are_private_and_commits_durable(self, store: Store, tmp_path: Path) -> None:
-        store.add(new_instance())
-        folder = tmp_path / "archive"
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    @pytest.fixture
+    def url(self, tmp_path: Path, without_instances: Path) -> str:
+        return f"sqlite:///{shutil.copy(without_instances, tmp_path)}"
+
+    def test_files_are_private(self, empty_url: str, tmp_path: Path) -> None:
+        with Store.open(empty_url) as store:
+            store.add(new_instance())
+            folder = tmp_path / "archive"
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+    def test_commits_are_durable(self, store: Store) -> None:
         with store._engine.connect() as connection:
-            settings = {name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous", "foreign_keys")}
+            settings = {
+                name: connection.execute(text(f"PRAGMA {name}")).scalar()
+                for name in ("journal_mode", "synchronous", "foreign_keys")
+            }
         assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
     @pytest.mark.parametrize("acknowledged", [1, 7, 40])
@@ -58,6 +77,7 @@ class TestSqlite(StoreSuite):
             uids = [sender.stdout.readline().strip() for _ in range(acknowledged)]
             sender.send_signal(signal.SIGKILL)
             uids += [line.strip() for line in sender.stdout if line.endswith("\n")]
+        assert all(uids)
         assert len(uids) >= acknowledged
         with Store.open(url) as store:
             found = list(store.iterate_uids())
@@ -88,8 +108,8 @@ class TestSqlite(StoreSuite):
             with pytest.raises(StoreUnavailableError, match="locked"):
                 store.add(new_instance())
 
-    def test_missing_database(self, url: str, tmp_path: Path) -> None:
-        for use in (lambda: Store.open(url, create=False), lambda: check(url), lambda: current(url)):
+    def test_missing_database(self, empty_url: str, tmp_path: Path) -> None:
+        for use in (lambda: Store.open(empty_url, create=False), lambda: check(empty_url), lambda: current(empty_url)):
             with pytest.raises(StoreUnavailableError, match="no database"):
                 use()
         assert list(tmp_path.iterdir()) == []
