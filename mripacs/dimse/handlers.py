@@ -142,14 +142,12 @@ def _sub_operations(event: evt.Event, archive: Archive, instances: Iterable[Inst
 
 
 def _proposals(instances: Iterable[InstanceIdentity]) -> list[PresentationContext]:
-    """Contexts for a C-MOVE: for each SOP class, its instances' own syntaxes one by one and one with the native."""
-    own: dict[tuple[str, str], None] = {}
-    classes: dict[str, None] = {}
-    for identity in instances:
-        classes[identity.sop_class_uid] = None
-        best = syntaxes_of(identity)[0]
-        if best not in NATIVE_SYNTAXES:
-            own[identity.sop_class_uid, best] = None
-    native = [build_context(uid, list(NATIVE_SYNTAXES)) for uid in classes]
-    compressed = [build_context(uid, [syntax]) for uid, syntax in own]
-    return (native + compressed)[:MAX_CONTEXTS]
+    """Contexts for a C-MOVE: for each SOP class one with the native syntaxes, and its instances' own one by one.
+
+    A peer accepts one syntax of each context, of several native ones the one it likes best (storescp +xa: deflated);
+    an instance's own syntax must stand alone, or its received bytes could not leave.
+    """
+    pairs = dict.fromkeys((identity.sop_class_uid, syntaxes_of(identity)[0]) for identity in instances)
+    native = [build_context(uid, list(NATIVE_SYNTAXES)) for uid in dict.fromkeys(uid for uid, _ in pairs)]
+    own = [build_context(uid, [syntax]) for uid, syntax in pairs]
+    return (native + own)[:MAX_CONTEXTS]
