@@ -162,6 +162,10 @@ class Archive:
         path.write_bytes(part10.write_part10(self.fetch_encoded(identity.sop_instance_uid)))
         return path
 
+    def wait_until_ready(self) -> None:
+        """Return when the codec processes can take an object at once; the first time on a machine they compile it."""
+        self._workers.wait_until_ready()
+
     def close(self) -> None:
         """Finish what is under way, end the codec processes and close the database."""
         self._workers.close()

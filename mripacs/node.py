@@ -34,6 +34,7 @@ class Node:
 
     def __enter__(self) -> Self:
         try:
+            self._archive.wait_until_ready()
             self._server.start()
         except BaseException:
             self._archive.close()

@@ -14,7 +14,7 @@ import typer
 
 from mripacs.cli.context import AsJson, print_json, print_table, size
 from mripacs.cli.files import find_items
-from mripacs.core.errors import MripacsError, UnknownInstanceError
+from mripacs.core.errors import MripacsError, PeerError, UnknownInstanceError
 from mripacs.core.settings import load_settings
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def demo(
         taken = _send(nodes["A"], objects)
         seconds = time.perf_counter() - start
         say(f"C-STORE: {taken} of {len(objects)} taken in {seconds:.1f} s, each compressed and proved")
+        if taken < len(objects) and data is None:
+            raise PeerError("node A did not take every image that the packages ship")
         rows = _measure(nodes["A"].archive)
         chain = _Chain(nodes, say)
         chain.run(nodes["A"].archive, rows)

@@ -51,8 +51,8 @@ def read_part10(file: Path | str | bytes) -> ReceivedObject:
     syntax = meta.get(TRANSFER_SYNTAX_UID) or guess_syntax(dataset)
     bare = plain(dataset, syntax, MAX_INFLATED_BYTES)
     dataset_map = scan(bare, syntax)
-    uids = [text_value(bare, dataset_map, tag) for tag in (SOP_CLASS_UID, SOP_INSTANCE_UID)]
-    return ReceivedObject(dataset, syntax, *uids, source="import")
+    sop_class_uid = text_value(bare, dataset_map, SOP_CLASS_UID)
+    return ReceivedObject(dataset, syntax, sop_class_uid, text_value(bare, dataset_map, SOP_INSTANCE_UID), "import")
 
 
 def _read(path: Path) -> bytes:

@@ -8,15 +8,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, wait
 from typing import Protocol, TypeVar
 
-from mripacs.core.errors import WorkerLostError
+from mripacs.core.errors import MripacsError, WorkerLostError
 
 log = logging.getLogger(__name__)
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+PATIENCE_S = 10.0  # loading the compiled codec takes 1 to 3 s; longer means that it is being compiled
 ATTEMPTS = 3  # a worker that dies takes its pool along, and with it the jobs of others: they get another try
 
 
@@ -29,6 +30,9 @@ class Workers(Protocol):
 
     def run(self, function: Callable[[Job], Result], job: Job) -> Result:
         """Call `function(job)`; raises WorkerLostError if every attempt lost its worker."""
+
+    def wait_until_ready(self) -> None:
+        """Return when a job would start at once."""
 
     def close(self) -> None:
         """Let no process behind."""
@@ -43,14 +47,18 @@ class InCaller:
         """Call `function(job)` here."""
         return function(job)
 
+    def wait_until_ready(self) -> None:
+        """Nothing to wait for: the codec is loaded, the first time compiled, when the first image needs it."""
+
     def close(self) -> None:
         """Nothing to end."""
 
 
 class ProcessWorkers:
-    """A pool of `count` processes that compile or load the codec when they start.
+    """A pool of `count` processes that compile or load the codec before they take a job.
 
-    Processes are spawned, not forked: the node has threads, and a fork of a threaded process can deadlock.
+    Processes are spawned, not forked: the node has threads, and a fork of a threaded process can deadlock. The pool
+    starts them one by one as jobs find none idle, so the first compiles and the others load what it compiled.
     """
 
     def __init__(self, count: int, warm_up: Callable[[], object]) -> None:
@@ -70,6 +78,15 @@ class ProcessWorkers:
                 self._replace(pool)
         raise WorkerLostError(f"codec processes died {ATTEMPTS} times under the same object")
 
+    def wait_until_ready(self) -> None:
+        """Return when the first process can code, so that no peer's time-out runs while the codec is compiled."""
+        if not wait([self._first], timeout=PATIENCE_S).done:
+            log.warning("compiling the codec, once on this machine: about a minute")
+        try:
+            self._first.result()
+        except BrokenExecutor:
+            log.error("the codec processes do not start: objects will be kept without them")
+
     def close(self) -> None:
         """End the processes; jobs under way are finished."""
         with self._lock:
@@ -77,9 +94,8 @@ class ProcessWorkers:
 
     def _start(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self.count, mp_context=context, initializer=_initialise)
-        for _ in range(self.count):  # the pool starts a process for each job that finds none idle
-            pool.submit(self._warm_up).add_done_callback(_log_failure)
+        pool = ProcessPoolExecutor(self.count, mp_context=context, initializer=_initialise, initargs=(self._warm_up,))
+        self._first = pool.submit(_nothing)
         return pool
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
@@ -94,17 +110,20 @@ def start_workers(count: int, warm_up: Callable[[], object]) -> Workers:
     return ProcessWorkers(count, warm_up) if count else InCaller()
 
 
-def _log_failure(done: Future[object]) -> None:
-    if not done.cancelled() and (error := done.exception()) is not None:
-        log.error("the codec did not start: %s", error)
+def _nothing() -> None:
+    """A job that is done as soon as a process is ready for jobs."""
 
 
-def _initialise() -> None:
-    """In a new worker: leave Ctrl-C to the node, and end when the node is gone, even killed."""
+def _initialise(warm_up: Callable[[], object]) -> None:
+    """In a new worker: leave Ctrl-C to the node, end when the node is gone, even killed, and load the codec."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    try:
+        warm_up()
+    except MripacsError as error:  # every job will meet it again and fall back to a tier that works
+        log.error("the codec does not start: %s", error)
 
 
 def _end_with(parent: multiprocessing.process.BaseProcess) -> None:

@@ -112,7 +112,9 @@ def test_the_sites_rules_come_first_and_in_order() -> None:
     )
     policy = Policy.from_settings(settings)
     assert policy.decide(replace(MAGNITUDE, calling_ae="RESEARCH2")).tier is Tier.LOSSLESS
-    assert policy.decide(replace(MAGNITUDE, series_description="AAHead_Localizer")).target == Target(TargetKind.MAX_ERROR, 20)
+    assert policy.decide(replace(MAGNITUDE, series_description="AAHead_Localizer")).target == Target(
+        TargetKind.MAX_ERROR, 20
+    )
     assert policy.decide(MAGNITUDE).target == Target(TargetKind.K, 3000)
     assert policy.decide(replace(MAGNITUDE, modality="CT")).rule == "everything else"
 

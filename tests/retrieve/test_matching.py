@@ -28,7 +28,11 @@ from mripacs.retrieve.matching import parse_level, parse_match, parse_query, par
         ("StudyDate", "2020.01.01", Match("StudyDate", "single", ("20200101",))),
         ("StudyTime", "08-12", Match("StudyTime", "range", ("08", "12"))),
         ("StudyTime", "080000.5", Match("StudyTime", "single", ("080000.5",))),
-        ("AcquisitionDateTime", "20200101120000-0500", Match("AcquisitionDateTime", "single", ("20200101120000-0500",))),
+        (
+            "AcquisitionDateTime",
+            "20200101120000-0500",
+            Match("AcquisitionDateTime", "single", ("20200101120000-0500",)),
+        ),
         ("AcquisitionDateTime", "20200101-20210101", Match("AcquisitionDateTime", "range", ("20200101", "20210101"))),
         ("Modality", "MR\\CT", Match("Modality", "list", ("MR", "CT"))),
         ("InstanceNumber", "7", Match("InstanceNumber", "single", ("7",))),
@@ -59,7 +63,9 @@ def test_a_malformed_key_is_refused_by_name(keyword: str, text: str) -> None:
 
 
 def test_control_keys_are_neither_matched_nor_returned() -> None:
-    query = parse_query(Level.STUDY, {"QueryRetrieveLevel": "STUDY", "SpecificCharacterSet": "ISO_IR 100", "PatientID": ""})
+    query = parse_query(
+        Level.STUDY, {"QueryRetrieveLevel": "STUDY", "SpecificCharacterSet": "ISO_IR 100", "PatientID": ""}
+    )
     assert (query.matches, query.return_keywords) == ((), ("PatientID",))
 
 
