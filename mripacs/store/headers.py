@@ -39,10 +39,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class PackedHeader:
-    """A header as stored: its bytes, and the reference needed to read them (None: they stand alone)."""
+    """A header as stored: its bytes, and the reference needed to read them (None: they stand alone).
+
+    `reference_data` is a new reference as stored, packed alone; None when the reference has its row already.
+    """
 
     data: bytes
     reference: Reference | None
+    reference_data: bytes | None = None
 
 
 def make_reference(raw: bytes, row_id: int | None = None) -> Reference:

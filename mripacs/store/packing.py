@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -33,7 +34,8 @@ def pack_header(connection: Connection, new: NewInstance, cache: ReferenceCache)
         packed = pack(new.header, references)
         if len(references) >= MAX_REFERENCES or not is_poor(new.header, packed):
             return packed
-    return pack(new.header, [make_reference(new.header)])
+    packed = pack(new.header, [make_reference(new.header)])
+    return replace(packed, reference_data=pack_alone(new.header))  # here, since it takes longer than a transaction may
 
 
 def _references(connection: Connection, new: NewInstance, cache: ReferenceCache) -> list[Reference]:

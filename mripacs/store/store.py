@@ -103,7 +103,7 @@ class Store:
         attributes.
         """
         header = self._packed(new)
-        if header.reference is None or header.reference.id is not None:
+        if header.reference_data is None:
             return self._write(new, header)
         with self._new_reference_lock:  # else each association that brings a part of a new series adds its own
             return self._write(new, self._packed(new))
@@ -183,7 +183,7 @@ class Store:
             raise ObjectTooLargeError(f"{new.sop_instance_uid} needs more than {MAX_BLOB_BYTES} bytes in one row")
         try:
             with self._writing() as connection:
-                written = writing.write_instance(connection, new, header)
+                received_at = writing.write_instance(connection, new, header)
         except IntegrityError as error:
             raise self._explain(new, error) from error
         identity = InstanceIdentity(
@@ -196,9 +196,10 @@ class Store:
             certificate=new.certificate,
             payload_bytes=len(new.payload or b""),
             header_bytes=len(header.data),
-            received_at=written.received_at,
+            received_at=received_at,
         )
-        return AddedInstance(identity, identity.payload_bytes, identity.header_bytes, written.reference_bytes)
+        reference_bytes = len(header.reference_data or b"")
+        return AddedInstance(identity, identity.payload_bytes, identity.header_bytes, reference_bytes)
 
     def _explain(self, new: NewInstance, error: IntegrityError) -> ConflictError | StoreError:
         """A conflict when one of the UIDs is taken; any other violated constraint is a defect."""

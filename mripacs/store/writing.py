@@ -8,7 +8,6 @@ the wait is short. Statements are built once: building them each time took longe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Insert, bindparam, insert, select, update
@@ -16,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mripacs.core.model import NewInstance, ReceivedFrom
 from mripacs.store import schema
-from mripacs.store.headers import PackedHeader, Reference, digest, pack_alone
+from mripacs.store.headers import PackedHeader, digest
 from mripacs.store.rows import Attributes, Values, instance_values, series_values, study_values
 
 _study, _series = schema.study.c, schema.series.c
@@ -55,27 +54,22 @@ _DESCRIBE_STUDY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenInstance:
-    """What the transaction made beside the instance: bytes of a new header reference (0: none), and the time."""
+def write_instance(connection: Connection, new: NewInstance, header: PackedHeader) -> str:
+    """Write all rows of an instance and return the time of receipt.
 
-    reference_bytes: int
-    received_at: str
-
-
-def write_instance(connection: Connection, new: NewInstance, header: PackedHeader) -> WrittenInstance:
-    """Write all rows of an instance; IntegrityError when one of its UIDs names an instance already."""
+    Raises IntegrityError when one of its UIDs names an instance already.
+    """
     received_at = now()
     study_id = _find_or_add_study(connection, new)
     series_id, common = _find_or_add_series(connection, study_id, new)
-    reference_id, reference_bytes = _add_reference(connection, series_id, new.transfer_syntax, header.reference)
+    reference_id = _add_reference(connection, series_id, new.transfer_syntax, header)
     values = {"series_id": series_id, "received_at": received_at, "header_bytes": len(header.data)}
     instance_id = connection.execute(_INSTANCE, {**values, **instance_values(new, common)}).scalar_one()
     _add_uids(connection, instance_id, new)
     _add_blobs(connection, instance_id, new, header.data, reference_id)
     write_event(connection, "store", new.source, new.sop_instance_uid, "stored", new.certificate.tier, time=received_at)
     _count(connection, study_id, series_id)
-    return WrittenInstance(reference_bytes, received_at)
+    return received_at
 
 
 def write_event(
@@ -112,16 +106,13 @@ def _find_or_add_series(connection: Connection, study_id: int, new: NewInstance)
     return found.id, found.instance_attributes
 
 
-def _add_reference(
-    connection: Connection, series_id: int, transfer_syntax: str, reference: Reference | None
-) -> tuple[int | None, int]:
-    """The reference's row, written if it is new; and the bytes that it added."""
-    if reference is None or reference.id is not None:
-        return (reference.id if reference else None), 0
-    data = pack_alone(reference.raw)
-    row = {"series_id": series_id, "transfer_syntax": transfer_syntax, "raw_length": len(reference.raw)}
-    row_id = connection.execute(_REFERENCE, {**row, "digest": digest(data), "data": data}).scalar_one()
-    return row_id, len(data)
+def _add_reference(connection: Connection, series_id: int, transfer_syntax: str, header: PackedHeader) -> int | None:
+    """The row of the header's reference, written if it is new."""
+    if header.reference is None or header.reference_data is None:
+        return header.reference.id if header.reference else None
+    row = {"series_id": series_id, "transfer_syntax": transfer_syntax, "raw_length": len(header.reference.raw)}
+    data = {"digest": digest(header.reference_data), "data": header.reference_data}
+    return int(connection.execute(_REFERENCE, {**row, **data}).scalar_one())
 
 
 def _add_uids(connection: Connection, instance_id: int, new: NewInstance) -> None:

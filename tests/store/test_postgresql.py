@@ -45,14 +45,16 @@ class TestPostgresql(StoreSuite):
         with Store.open(url) as store, pytest.raises(StoreUnavailableError, match="read-only"):
             store.add(new_instance())
 
-    def test_lost_connections_are_replaced(self, store: Store) -> None:
+    def test_lost_connections_are_replaced(self, store: Store, url: str) -> None:
         store.add(new_instance("1.1"))
-        with store._engine.connect() as connection:
-            others = text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE pid <> pg_backend_pid() AND datname = current_database()"
-            )
-            assert connection.execute(others).scalars().all()
+        engine = create_engine(url)
+        others = text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+        with engine.connect() as connection:
+            assert connection.execute(others).scalars().all() == [True]
+        engine.dispose()
         store.add(new_instance("1.2"))
         assert store.identify("1.2")
 
