@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from mripacs.core.errors import DamagedInstanceError, QueryError
 from mripacs.core.model import InstanceIdentity, InstanceSelection, StoredInstance
@@ -24,11 +24,48 @@ HIERARCHY = schema.study.join(schema.series, _series.study_id == _study.id).join
 )
 ORDER = (_study.id, _series.id, _instance.instance_number.is_(None), _instance.instance_number, _instance.id)
 _IDENTITY = (*schema.instance.c, _study.study_instance_uid, _series.series_instance_uid)
+_header, _payload, _reference = schema.header.c, schema.payload.c, schema.header_reference.c
+_BLOBS = (
+    _payload.data.label("payload_data"),
+    _payload.digest.label("payload_digest"),
+    _header.data.label("header_data"),
+    _header.digest.label("header_digest"),
+    _header.raw_length.label("header_raw_length"),
+    _header.raw_digest.label("header_raw_digest"),
+    _header.reference_id.label("header_reference_id"),
+)
+
+# Built once: building a statement takes longer than running it.
+_NAMED = (
+    select(schema.instance_uid.c.instance_id).where(schema.instance_uid.c.uid == bindparam("uid")).scalar_subquery()
+)
+_IDENTITIES = select(*_IDENTITY).select_from(HIERARCHY)
+_IDENTITY_BY_UID = _IDENTITIES.where(_instance.id == _NAMED)
+_BLOBS_BY_UID = (
+    select(*_IDENTITY, *_BLOBS)
+    .select_from(
+        HIERARCHY.outerjoin(schema.payload, _payload.instance_id == _instance.id).outerjoin(
+            schema.header, _header.instance_id == _instance.id
+        )
+    )
+    .where(_instance.id == _NAMED)
+)
+_REFERENCES = (
+    select(_reference.id)
+    .join(schema.series, _reference.series_id == _series.id)
+    .join(schema.study, _series.study_id == _study.id)
+    .where(
+        _study.study_instance_uid == bindparam("study"),
+        _series.series_instance_uid == bindparam("series"),
+        _reference.transfer_syntax == bindparam("syntax"),
+    )
+    .order_by(_reference.id)
+)
 
 
 def find_identity(connection: Connection, uid: str) -> InstanceIdentity | None:
     """The instance that is served, or was received, under the UID."""
-    row = connection.execute(_identities().where(_instance.id == _id_of(uid))).mappings().first()
+    row = connection.execute(_IDENTITY_BY_UID, {"uid": uid}).mappings().first()
     return _identity(row) if row else None
 
 
@@ -40,7 +77,7 @@ def select_identities(connection: Connection, selection: InstanceSelection) -> l
         (_study.study_instance_uid, selection.study_uids),
         (_series.series_instance_uid, selection.series_uids),
     )
-    statement = _identities().order_by(*ORDER)
+    statement = _IDENTITIES.order_by(*ORDER)
     for column, values in restrictions:
         statement = statement.where(any_of(column, values)) if values else statement
     if selection.sop_instance_uids:
@@ -74,7 +111,7 @@ def page_of_uids(connection: Connection, after: str | None, length: int) -> list
 
 def load_instance(connection: Connection, uid: str, cache: ReferenceCache) -> StoredInstance | None:
     """The instance's bytes; None when the UID is unknown; DamagedInstanceError naming the part that is wrong."""
-    row = connection.execute(_with_blobs().where(_instance.id == _id_of(uid))).mappings().first()
+    row = connection.execute(_BLOBS_BY_UID, {"uid": uid}).mappings().first()
     if row is None:
         return None
     identity = _identity(row)
@@ -122,8 +159,7 @@ def find_reference(connection: Connection, row: Row, cache: ReferenceCache) -> R
 
 def read_reference(connection: Connection, row_id: int) -> bytes:
     """The raw header of a reference's row; ValueError when it is missing or damaged."""
-    reference = schema.header_reference
-    row = connection.execute(select(reference).where(reference.c.id == row_id)).mappings().first()
+    row = connection.execute(select(schema.header_reference).where(_reference.id == row_id)).mappings().first()
     if row is None:
         raise ValueError("is missing")
     if digest(row["data"]) != row["digest"]:
@@ -133,18 +169,13 @@ def read_reference(connection: Connection, row_id: int) -> bytes:
 
 def references_of(connection: Connection, study_uid: str, series_uid: str, transfer_syntax: str) -> list[int]:
     """Rows of the references of a series in a transfer syntax, oldest first."""
-    reference = schema.header_reference
-    joined = reference.join(schema.series, reference.c.series_id == _series.id).join(
-        schema.study, _series.study_id == _study.id
-    )
-    wanted = select(reference.c.id).select_from(joined).order_by(reference.c.id)
-    wanted = wanted.where(_study.study_instance_uid == study_uid, _series.series_instance_uid == series_uid)
-    return list(connection.execute(wanted.where(reference.c.transfer_syntax == transfer_syntax)).scalars())
+    wanted = {"study": study_uid, "series": series_uid, "syntax": transfer_syntax}
+    return list(connection.execute(_REFERENCES, wanted).scalars())
 
 
 def rows_with_blobs(connection: Connection, uid: str) -> Iterator[Row]:
     """The instance's row with payload and header columns (payload_*, header_*), unchecked; empty when unknown."""
-    yield from connection.execute(_with_blobs().where(_instance.id == _id_of(uid))).mappings()
+    yield from connection.execute(_BLOBS_BY_UID, {"uid": uid}).mappings()
 
 
 def damaged(row: Row, part: str, how: str) -> DamagedInstanceError:
@@ -157,30 +188,6 @@ def any_of(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[b
     if len(values) > MAX_UIDS:
         raise QueryError(f"{len(values)} values for one key; at most {MAX_UIDS} are taken")
     return column.in_(values)
-
-
-def _id_of(uid: str) -> Any:
-    return select(schema.instance_uid.c.instance_id).where(schema.instance_uid.c.uid == uid).scalar_subquery()
-
-
-def _identities() -> Select[Any]:
-    return select(*_IDENTITY).select_from(HIERARCHY)
-
-
-def _with_blobs() -> Select[Any]:
-    header, payload = schema.header.c, schema.payload.c
-    columns = (
-        *_IDENTITY,
-        payload.data.label("payload_data"),
-        payload.digest.label("payload_digest"),
-        header.data.label("header_data"),
-        header.digest.label("header_digest"),
-        header.raw_length.label("header_raw_length"),
-        header.raw_digest.label("header_raw_digest"),
-        header.reference_id.label("header_reference_id"),
-    )
-    joined = HIERARCHY.outerjoin(schema.payload, payload.instance_id == _instance.id)
-    return select(*columns).select_from(joined.outerjoin(schema.header, header.instance_id == _instance.id))
 
 
 def _identity(row: Row) -> InstanceIdentity:
