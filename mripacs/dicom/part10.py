@@ -43,8 +43,8 @@ def read_part10(file: Path | str | bytes) -> ReceivedObject:
     cannot be read.
     """
     content = file if isinstance(file, bytes) else _read(Path(file))
-    start = PREAMBLE_BYTES + len(MAGIC) if content[PREAMBLE_BYTES : PREAMBLE_BYTES + len(MAGIC)] == MAGIC else 0
-    meta, start = _read_meta(content, start)
+    starts = (at + len(MAGIC) for at in (PREAMBLE_BYTES, 0) if content[at : at + len(MAGIC)] == MAGIC)
+    meta, start = _read_meta(content, next(starts, 0))
     dataset = content[start:]
     if len(dataset) < 8:
         raise NotDicomError(f"{len(content)} bytes without a data set in them")

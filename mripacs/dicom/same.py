@@ -97,13 +97,14 @@ def _hidden_sequence(token: Token, value: bytes) -> Canonical:
 
 
 def _comparable(token: Token, value: bytes) -> bytes:
-    """The value in little endian without padding; private values keep theirs, since a peer may not know their VR."""
+    """The value in little endian without padding; of private values, whose VR a peer may not know, without spaces."""
     vr = token.vr or vr_without_choice(token.tag)
     if token.dialect.big_endian and token.vr != "UN":
         value = swapped(value, vr)
     if vr_of_tag(token.tag) in _TEXT_VRS:
         return value.rstrip(b" \0")
-    return value + (b" " if vr in _TEXT_VRS else b"\0") * (len(value) % 2)
+    stripped = value.rstrip(b" ")  # of values of one length, this makes no two equal that differ
+    return stripped + b"\0" * (len(stripped) % 2)
 
 
 def _same_pixels(a: _Read, b: _Read) -> bool:

@@ -39,7 +39,7 @@ def test_attributes_are_pydicoms(dev_files: list[Path]) -> None:
             warnings.simplefilter("ignore")  # these files' own faults
             peer = pydicom.dcmread(path, stop_before_pixels=True)
             for level, found in zip(
-                Level, (attributes.patient, attributes.study, attributes.series, attributes.instance)
+                Level, (attributes.patient, attributes.study, attributes.series, attributes.instance), strict=True
             ):
                 for keyword in INDEX_KEYWORDS[level]:
                     expected = peer.get(keyword)
