@@ -93,6 +93,11 @@ class Derivation:
     frames: NDArray[Any]  # decoded, as they leave
 
     @property
+    def keeps_uid(self) -> bool:
+        """Whether the site serves the result as the original instance."""
+        return self.sop_instance_uid == self.original_sop_instance_uid
+
+    @property
     def ratio(self) -> float:
         """Bytes of the uncompressed pixels to bytes of the payload (PS3.3 C.7.6.1.1.5.2)."""
         return self.frames.nbytes / max(1, self.payload_bytes)
@@ -114,7 +119,8 @@ def derive(received: Mapping[int, Element], derivation: Derivation) -> dict[int,
     Types in functional groups already DERIVED. Where there are functional groups, they say how the frames were derived.
     A pure function: the same instance leaves with the same bytes for ever. The history of earlier lossy steps is
     appended to, with as many ratios as methods afterwards even where it was malformed. An instance that keeps its UID
-    gets the same marks except the source image, which it would name itself.
+    gets the same marks except the source image, which it would name itself, and in enhanced objects the Derivation
+    Image macro, which cannot be without a source (PS3.3 C.7.6.16.2.6).
     """
     changed: dict[int, Element | None] = dict.fromkeys(VOID_TAGS)
     changed.update({tag: received[tag] for tag in _GROUPS if tag in received})
@@ -157,6 +163,8 @@ def _derivation(received: Mapping[int, Element], derivation: Derivation) -> list
         Element(SOURCE_IMAGE_SEQUENCE, "SQ", _source(derivation)),
         Element(DERIVATION_CODE_SEQUENCE, "SQ", item_bytes(_coded("113040", "Lossy Compression"))),
     ]
+    if derivation.keeps_uid and any(tag in received for tag in _GROUPS):
+        return []  # the macro is for images "derived from another SOP Instance" and demands a source
     groups = derivation_added(received, item_bytes(ours))
     if groups:
         return [*groups.values(), *_evidence(received, derivation)]
@@ -171,7 +179,7 @@ def _description(derivation: Derivation) -> bytes:
 
 def _source(derivation: Derivation) -> bytes:
     """The item that names the original; nothing for an instance that keeps its UID."""
-    if derivation.sop_instance_uid == derivation.original_sop_instance_uid:
+    if derivation.keeps_uid:
         return b""
     purpose = item_bytes(_coded("121320", "Uncompressed predecessor"))
     return item_bytes([*_reference(derivation), Element(PURPOSE_OF_REFERENCE_CODE_SEQUENCE, "SQ", purpose)])
@@ -179,8 +187,6 @@ def _source(derivation: Derivation) -> bytes:
 
 def _evidence(received: Mapping[int, Element], derivation: Derivation) -> list[Element]:
     """Where the original is: enhanced objects repeat their sources by study and series (PS3.3 C.8.13.2)."""
-    if derivation.sop_instance_uid == derivation.original_sop_instance_uid:
-        return []
     instance = item_bytes(_reference(derivation))
     series = item_bytes(
         [
