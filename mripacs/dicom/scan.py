@@ -23,6 +23,7 @@ from mripacs.dicom.transfer_syntax import dialect_of
 PIXEL_DATA = 0x7FE00010
 MAX_ELEMENTS = 200_000  # top-level elements; the largest of the known real headers has under 1000
 _FORBIDDEN_GROUPS = (0x0000, 0x0002, ITEM_GROUP, 0xFFFF)  # command, file meta, delimiters (PS3.5 7.1)
+_STRAY_GROUP_LENGTH = (0x00000000, 4)  # tag and bytes: DCMTK sends one for zeros that a file has behind its pixels
 
 
 class ElementSpan(NamedTuple):
@@ -101,7 +102,7 @@ def scan(dataset: Buffer, transfer_syntax: str, *, max_elements: int = MAX_ELEME
 def _read_element(dataset: Buffer, position: int, size: int, dialect: Dialect) -> tuple[ElementSpan, int, bool]:
     """The element at `position`, its nesting depth, and whether it is there to its end."""
     tag, vr, length, start = read_header(dataset, position, size, dialect)
-    if tag >> 16 in _FORBIDDEN_GROUPS:
+    if tag >> 16 in _FORBIDDEN_GROUPS and (tag, length) != _STRAY_GROUP_LENGTH:
         raise NotDicomError(f"{tag_text(tag)} at offset {position} cannot be part of a data set")
     if length == UNDEFINED_LENGTH:
         return _read_undefined(dataset, position, size, dialect)
