@@ -95,6 +95,8 @@ def unpack(payload: bytes, max_samples: int = DEFAULT_MAX_SAMPLES) -> Container:
     shape = _shape(reader, flags)
     stack = bool(flags & STACK)
     count = reader.varint() if stack else 1
+    if count == 0:
+        raise PayloadError("payload has no frames")
     if shape.samples * count > max_samples:
         raise CodecLimitError(f"payload claims {count} x {shape.samples} samples, allowed are {max_samples}")
     if stack and count > reader.left:

@@ -3,8 +3,9 @@
 The coefficients of a decoded image lie next to reconstruction points of its step, off by the rounding of pixels only
 (0.29 grey levels RMS in orthonormal units). For every step of the grid the mean distance of the largest coefficients
 to their reconstruction points is taken, in steps: 1/4 for a wrong step, 0.23 / Delta for the right one. Steps that look
-right are tried in full, coarsest first, and only D(Q(W y)) = y counts, so the answer is never wrong. A miss is possible
-in principle; the encoder therefore asks this very function about what it is about to store.
+right are tried in full, the likeliest first (a finer step that fits as well has the larger distance in steps). Only
+D(Q(W y)) = y counts, so the answer is never wrong. A miss is possible in principle; the encoder therefore asks this
+very function about what it is about to store.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ SAMPLE = 64  # largest coefficients looked at for all steps
 LOOKS_RIGHT = 44
 # In the second look at all coefficients, those below 0.3 step say nothing.
 SILENT = 77
-MAX_TRIALS = 32  # full trials; the right step is the first of them in all but contrived images
+MAX_TRIALS = 32  # full trials; on slices the right step is the first of them
+IMPLAUSIBLE = np.iinfo(np.int64).max
 
 
 @compiled
@@ -38,10 +40,10 @@ def _distance(value: int, step: int, biased: bool) -> int:
 
 
 @compiled
-def _plausible_steps(
-    values: NDArray[np.int64], of_band: NDArray[np.int64], table: NDArray[np.int64], plausible: NDArray[np.bool_]
+def _mean_distances(
+    values: NDArray[np.int64], of_band: NDArray[np.int64], table: NDArray[np.int64], distances: NDArray[np.int64]
 ) -> None:
-    """Mark the steps under which the sampled coefficients that do not quantise to zero lie near their points."""
+    """Mean distance under each step, in 1/4096 step, of the sampled coefficients that do not quantise to zero."""
     for n in range(FINEST_STEP, table.shape[0]):
         total, count = 0, 0
         for k in range(values.shape[0]):
@@ -49,7 +51,8 @@ def _plausible_steps(
             if 2 * abs(values[k]) > step:
                 total += _distance(values[k], step, of_band[k] > 0)
                 count += 1
-        plausible[n] = count > 0 and total <= LOOKS_RIGHT * count
+        if count > 0 and total <= LOOKS_RIGHT * count:
+            distances[n] = 16 * total // count
 
 
 @compiled
@@ -69,17 +72,17 @@ def _looks_right(coefficients: NDArray[np.int64], bands: NDArray[np.int64], step
 
 
 def detect(pixels: NDArray[Any], coefficients: NDArray[np.int64]) -> Quantised | None:
-    """The coarsest verified step whose fixed point `pixels` (rows, columns) is, with its indices, or None.
+    """The likeliest step whose fixed point `pixels` (rows, columns) is, verified, with its indices; or None.
 
     coefficients : W(pixels), which the caller needs anyway. The answer depends on the pixel values alone.
     """
     rows, columns = pixels.shape
     bands, table = layout(rows, columns), step_table(rows, columns)
     values, of_band = _largest(coefficients, bands)
-    plausible = np.zeros(table.shape[0], np.bool_)
-    _plausible_steps(values, of_band, table, plausible)
+    distances = np.full(table.shape[0], IMPLAUSIBLE)
+    _mean_distances(values, of_band, table, distances)
     trials = 0
-    for step in np.flatnonzero(plausible)[::-1]:
+    for step in _most_likely_first(distances):
         if _looks_right(coefficients, bands, table[step]):
             found = is_fixed_point(pixels, coefficients, int(step))
             if found is not None:
@@ -88,6 +91,12 @@ def detect(pixels: NDArray[Any], coefficients: NDArray[np.int64]) -> Quantised |
             if trials == MAX_TRIALS:
                 break
     return None
+
+
+def _most_likely_first(distances: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Plausible steps by growing distance, the coarser one of equals first."""
+    plausible = np.flatnonzero(distances != IMPLAUSIBLE)
+    return plausible[np.lexsort((-plausible, distances[plausible]))]
 
 
 def _largest(coefficients: NDArray[np.int64], bands: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

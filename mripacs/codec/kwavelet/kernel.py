@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet import lifting, quantiser
+from mripacs.codec.kwavelet import lifting, quantiser, sparser
 from mripacs.codec.kwavelet.bands import error_weights, layout
 from mripacs.codec.kwavelet.steps import step_table
 
@@ -60,6 +60,15 @@ def quantise(coefficients: NDArray[np.int64], step: int) -> Quantised:
     indices = np.empty((rows, columns), np.int32)
     nonzero = quantiser.quantise(coefficients, layout(rows, columns), step_table(rows, columns)[step], indices)
     return Quantised(indices, step, int(nonzero))
+
+
+def quantise_sparsely(coefficients: NDArray[np.int64], step: int) -> Quantised:
+    """Q at grid step `step` less the coefficients that are not worth their bits (`sparser`)."""
+    rows, columns = coefficients.shape
+    indices = quantise(coefficients, step).indices
+    steps = step_table(rows, columns)[step]
+    kept = sparser.drop_lonely(coefficients, layout(rows, columns), steps, sparser.LEAST_WORTH, indices)
+    return Quantised(indices, step, kept)
 
 
 def decode(quantised: Quantised, clip: ClipRange) -> NDArray[np.int64]:

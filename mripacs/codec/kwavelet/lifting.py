@@ -23,7 +23,7 @@ HALF = 1 << (FRACTION_BITS - 1)
 # Lifting multipliers of Daubechies and Sweldens (1998), times 2^16, rounded.
 MULTIPLIER_BITS = 16
 HALF_MULTIPLIER = 1 << (MULTIPLIER_BITS - 1)
-ALPHA, BETA, GAMMA, DELTA = -103951, -3472, 57862, 29066
+ALPHA, BETA, GAMMA, DELTA = -103949, -3472, 57862, 29066
 
 MAX_LEVELS = 6
 MIN_SHORT_SIDE = 6  # a level needs at least six samples, so that the filters overlap the border only once

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet.fixed_point import settle
-from mripacs.codec.kwavelet.kernel import ClipRange, Quantised, decode, quantise, squared_error
+from mripacs.codec.kwavelet.kernel import ClipRange, Quantised, decode, quantise, quantise_sparsely, squared_error
 from mripacs.codec.kwavelet.metrics import difference, energy
 from mripacs.codec.kwavelet.steps import FINEST_STEP, STEP_COUNT, STEPS_PER_OCTAVE
 from mripacs.core.model import Target, TargetKind
@@ -72,7 +72,7 @@ class _ErrorTrials:
 
     def _run(self, step: int) -> Trial | float:
         """A trial, or only its load if the first round already misses the target."""
-        first = quantise(self._coefficients, step)
+        first = quantise_sparsely(self._coefficients, step)
         load = self._load(decode(first, self._clip))
         if load > 1:
             return load

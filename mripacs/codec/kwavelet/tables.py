@@ -20,7 +20,7 @@ from mripacs.codec.kwavelet.mixing import COUNT_LIMIT, HALF_SLOT, MAX_INPUTS, Ma
 from mripacs.core.errors import CodecError
 
 FILE_NAME = "tables_v1.npz"
-DIGEST = "ca7615d1bb3f7b6591ed5209887b3a252fc4f63ad56b0207c0c4c6d23572437a"
+DIGEST = "fc6ec71350d26efffb57cbbb1cd092516f8d37cdaa1801dbc0e9ad9fbb7691d9"
 
 
 @dataclass(frozen=True, slots=True)

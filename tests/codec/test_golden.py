@@ -1,0 +1,67 @@
+"""Golden payloads decode to the pixels they always did, compiled and not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mripacs import codec
+from mripacs.codec.registry import find
+from mripacs.core.model import Target, TargetKind
+from tests.golden.write_golden import DIGESTS, FOLDER, digest
+from tests.real_parts import REPOSITORY
+
+NAMES = sorted(path.stem for path in FOLDER.glob("*.bin"))
+
+
+def test_every_payload_has_a_digest() -> None:
+    assert sorted(json.loads(DIGESTS.read_text())) == NAMES
+    assert len(NAMES) >= 14
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_payload(name: str) -> None:
+    pixels = codec.decode((FOLDER / f"{name}.bin").read_bytes())
+    assert digest(pixels) == json.loads(DIGESTS.read_text())[name]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "lossless" not in name])
+def test_golden_pixels_are_found_again(name: str) -> None:
+    """A later release must not lose anything of what an earlier one stored: G5 across versions."""
+    pixels = codec.decode((FOLDER / f"{name}.bin").read_bytes())
+    frames = pixels if pixels.ndim == 3 else pixels[None]
+    again = find("kwavelet").encode(frames, Target(TargetKind.REL_ERROR, 0.5))
+    stored = [k for k, record in enumerate(again.frames) if record.generation != "first loss"]
+    np.testing.assert_array_equal(again.decoded[stored], frames[stored])
+    assert name in {"v1-extremes", "v1-row"} or len(stored) == len(frames)
+
+
+@pytest.mark.parametrize("name", ["v1-odd", "v1-k"])
+def test_without_the_compiler(name: str) -> None:
+    """The kernels as plain Python give the same integers."""
+    script = (
+        "import sys, mripacs.codec as c; from tests.golden.write_golden import digest;"
+        "print(digest(c.decode(open(sys.argv[1], 'rb').read())))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, str(FOLDER / f"{name}.bin")],
+        cwd=REPOSITORY,
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == json.loads(DIGESTS.read_text())[name]
+
+
+def test_the_writer_leaves_what_is_there() -> None:
+    before = {path: path.stat().st_mtime_ns for path in FOLDER.glob("*.bin")}
+    writer = FOLDER / "write_golden.py"
+    result = subprocess.run([sys.executable, str(writer)], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert result.stdout.count("left alone") == len(NAMES)
+    assert before == {path: path.stat().st_mtime_ns for path in FOLDER.glob("*.bin")}
