@@ -96,6 +96,8 @@ def scan(dataset: Buffer, transfer_syntax: str, *, max_elements: int = MAX_ELEME
         count += 1
         if count > max_elements:
             raise ObjectTooLargeError(f"the data set has more than {max_elements} elements")
+    if not any(elements):  # nothing but a stray group length
+        raise NotDicomError("there is no element of a data set")
     return DatasetMap(transfer_syntax, elements, pixel, position, depth)
 
 
