@@ -10,7 +10,7 @@ from mripacs.core.model import InstanceIdentity, InstanceSelection, Outgoing, Qu
 from mripacs.dicom import references, transcode, transfer_syntax
 from mripacs.retrieve.rebuild import rebuild_instance
 from mripacs.store import Store
-from mripacs.store.keys import KEYS
+from mripacs.store.keys import COMPUTED, KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Retrieve:
 
     def supports(self, query: Query) -> bool:
         """Whether the store matches by every key that the query constrains or asks for."""
-        return all(keyword in KEYS for keyword in query.return_keywords)
+        return all(keyword in KEYS or keyword in COMPUTED for keyword in query.return_keywords)
 
     def select(self, selection: InstanceSelection) -> list[InstanceIdentity]:
         """The instances that a selection names, in a stable order; original UIDs find derived instances."""
