@@ -89,8 +89,12 @@ def _code_index(
     north_west, north_east = plane[y - 1, x - 1], plane[y - 1, x + 1]
     west_west, north_north = plane[y, x - 2], plane[y - 2, x]
     weights = model.lean_neighbours
-    lean = _clip(west) * weights[0] + _clip(north) * weights[1] + _clip(north_west) * weights[2]
-    lean += _clip(north_east) * weights[3] + _clip(west_west) * weights[4] + _clip(north_north) * weights[5]
+    lean = _clip(west) * wide(weights[0]) + _clip(north) * wide(weights[1]) + _clip(north_west) * wide(weights[2])
+    lean += (
+        _clip(north_east) * wide(weights[3])
+        + _clip(west_west) * wide(weights[4])
+        + _clip(north_north) * wide(weights[5])
+    )
     lean = model.lean[i, j] + (lean >> (WEIGHT_BITS - 8))
     features = model.features
     features[0], features[1], features[2] = abs(west), abs(north), abs(north_west)

@@ -77,7 +77,7 @@ def add_sister(
                     if index != 0:
                         total += abs(index) * (3 if y == i and x == j else 1)
                         near = min(max(index, -CLIPPED_STEPS), CLIPPED_STEPS)
-                        signed += near * weights[(y - i + 1) * 3 + x - j + 1]
+                        signed += near * wide(weights[(y - i + 1) * 3 + x - j + 1])
             energy[i, j] = min(energy[i, j] + total, ENERGY_LIMIT)
             lean[i, j] += signed >> (WEIGHT_BITS - 8)
 
@@ -110,8 +110,8 @@ def low_pass_maps(
             for a in range(PATCH):
                 for b in range(PATCH):
                     gap = min(max(padded[y + a, x + b] - centre, -reach), reach)
-                    leaning += gap * lean_weights[PATCH * a + b]
-                    sizing += abs(gap) * size_weights[PATCH * a + b]
+                    leaning += gap * wide(lean_weights[PATCH * a + b])
+                    sizing += abs(gap) * wide(size_weights[PATCH * a + b])
             lean[i, j] = _in_steps(leaning >> WEIGHT_BITS, inverse)
             size[i, j] = _in_steps(sizing >> WEIGHT_BITS, inverse)
             if orientation == LH:
