@@ -16,11 +16,10 @@ from mripacs.core.model import (
     Receipt,
     ReceivedFrom,
     ReceivedObject,
-    Tier,
 )
 from mripacs.core.settings import ArchiveSettings, LimitSettings
 from mripacs.dicom import facts, identity, index, scan, transfer_syntax
-from mripacs.ingest.compress import Compressed, CompressionJob, compress
+from mripacs.ingest.compress import Compressed, CompressionJob, compress, keep_verbatim
 from mripacs.ingest.policy import Policy
 from mripacs.ingest.resend import Served, is_resend
 from mripacs.ingest.workers import Workers
@@ -112,21 +111,15 @@ class Ingest:
         return _receipt(Disposition.DUPLICATE, stored)
 
     def _compress(self, received: ReceivedObject, decision: Decision) -> Compressed:
+        limits = self.limits
         job = CompressionJob(
-            received.dataset,
-            received.transfer_syntax,
-            decision,
-            self.limits.max_samples,
-            self.limits.max_object_bytes,
+            received.dataset, received.transfer_syntax, decision, limits.max_samples, limits.max_object_bytes
         )
         try:
             return self.workers.run(compress, job)
         except WorkerLostError as error:
             log.error("%s is kept as received: %s", received.sop_instance_uid, error)
-            verbatim = Decision(Tier.VERBATIM, None, decision.rule, f"{decision.reason}; {error}")
-            return compress(
-                CompressionJob(job.dataset, job.transfer_syntax, verbatim, job.max_samples, job.max_object_bytes)
-            )
+            return keep_verbatim(job, [str(error)])
 
     def _commit(self, received: ReceivedObject, attributes: IndexAttributes, compressed: Compressed) -> Receipt:
         certificate = compressed.certificate

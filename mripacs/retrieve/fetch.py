@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mripacs.core.errors import TranscodeError, UnknownInstanceError
-from mripacs.core.model import InstanceIdentity, InstanceSelection, Outgoing, Query
+from mripacs.core.model import InstanceIdentity, InstanceSelection, Outgoing, Query, StoredInstance
 from mripacs.dicom import references, transcode, transfer_syntax
 from mripacs.retrieve.rebuild import rebuild_instance
 from mripacs.store import Store
@@ -41,28 +41,39 @@ class Retrieve:
 
     def fetch(self, uid: str) -> Outgoing:
         """The instance as it is natively given out. Raises UnknownInstanceError, DamagedInstanceError."""
-        outgoing = rebuild_instance(self.store.load(uid))
-        if not self.rewrite_references:
-            return outgoing
-        dataset = references.rewrite_references(outgoing.dataset, outgoing.transfer_syntax, self.store.aliases)
-        return Outgoing(outgoing.sop_class_uid, outgoing.sop_instance_uid, outgoing.transfer_syntax, dataset)
+        return self._leave(self.store.load(uid))
 
     def fetch_as(self, uid: str, accepted: Collection[str]) -> Outgoing:
         """The instance in one of the accepted transfer syntaxes, the received bytes if theirs is among them.
 
         Raises TranscodeError when it cannot be written in any of them without loss.
         """
-        outgoing = self.fetch(uid)
-        for syntax in transcode.targets_for(outgoing.transfer_syntax):
-            if syntax in accepted:
-                dataset = transcode.transcode(outgoing.dataset, outgoing.transfer_syntax, syntax)
-                return Outgoing(outgoing.sop_class_uid, outgoing.sop_instance_uid, syntax, dataset)
-        raise TranscodeError(
-            f"{uid} can be sent in {outgoing.transfer_syntax} or native syntaxes, the peer takes none of them"
-        )
+        stored = self.store.load(uid)
+        possible = syntaxes_of(stored.identity)
+        syntax = next((each for each in possible if each in accepted), None)
+        if syntax is None:
+            raise TranscodeError(f"{uid} can be sent in {', '.join(possible)}, the peer takes none of them")
+        outgoing = self._leave(stored)
+        dataset = transcode.transcode(outgoing.dataset, outgoing.transfer_syntax, syntax)
+        return replace(outgoing, transfer_syntax=syntax, dataset=dataset)
+
+    def _leave(self, stored: StoredInstance) -> Outgoing:
+        outgoing = rebuild_instance(stored)
+        if not self.rewrite_references:
+            return outgoing
+        dataset = references.rewrite_references(outgoing.dataset, outgoing.transfer_syntax, self.store.aliases)
+        return replace(outgoing, dataset=dataset)
 
 
 def syntaxes_of(identity: InstanceIdentity) -> tuple[str, ...]:
-    """The transfer syntaxes that an instance can leave in, best first, known without reading it."""
-    native = transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN
-    return transcode.targets_for(identity.transfer_syntax if identity.certificate.restores_received else native)
+    """The transfer syntaxes that an instance can leave in, best first, known without reading it.
+
+    Encapsulated pixels that a worker could not decode when they came leave only as they are: decoding them here, in
+    the node's own process, might end it.
+    """
+    certificate = identity.certificate
+    if not certificate.restores_received:
+        return transcode.targets_for(transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN)
+    if transfer_syntax.is_encapsulated(identity.transfer_syntax) and certificate.source_pixel_digest is None:
+        return (identity.transfer_syntax,)
+    return transcode.targets_for(identity.transfer_syntax)
