@@ -25,8 +25,10 @@ def progress_bar(*, hidden: bool) -> Progress:
     """The bar of every long command, on standard error so that output can be piped."""
     from rich.console import Console  # noqa: PLC0415 - one import for the one command that draws
 
+    console = Console(stderr=True)
+    console.quiet = hidden or not console.is_terminal  # a bar in a log file is noise, and ends in an empty line
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=hidden, transient=True)
+    return Progress(*columns, console=console, transient=True)
 
 
 def import_files(

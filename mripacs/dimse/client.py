@@ -87,7 +87,7 @@ def _send_one(association: Association, item: ReceivedObject) -> SendResult:
 
 def find(peer: Peer, level: str, keys: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """C-FIND in the study root model; gives each match by keyword. Raises PeerError."""
-    request = _identifier(level, keys)
+    request = identifiers.request_identifier(level, keys)
     with _associated(
         peer, [build_context(StudyRootQueryRetrieveInformationModelFind, list(NATIVE_SYNTAXES))]
     ) as association:
@@ -124,7 +124,7 @@ def get(
     roles = [build_role(uid, scp_role=True) for uid in classes]
     counts = {"completed": 0, "failed": 0, "warning": 0}
     with _associated(peer, contexts, roles=roles, handlers=[(evt.EVT_C_STORE, store)]) as association:
-        for status, _ in association.send_c_get(_identifier(level, keys), model):
+        for status, _ in association.send_c_get(identifiers.request_identifier(level, keys), model):
             if "Status" not in status:
                 _check(peer, status, "C-GET")
             for kind, so_far in counts.items():
@@ -132,14 +132,6 @@ def get(
             if status.Status not in PENDING | SUCCESSES:
                 _check(peer, status, "C-GET")
     return counts
-
-
-def _identifier(level: str, keys: Mapping[str, str]) -> Dataset:
-    request = Dataset()
-    request.QueryRetrieveLevel = level
-    for keyword, value in keys.items():
-        setattr(request, keyword, value)
-    return request
 
 
 def _check(peer: Peer, status: Dataset, service: str) -> None:

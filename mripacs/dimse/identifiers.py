@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -65,6 +67,31 @@ def _text(value: Any) -> str:
     if isinstance(value, MultiValue | list | tuple):
         return "\\".join(str(item) for item in value)
     return str(value)
+
+
+def request_identifier(level: str, keys: Mapping[str, str]) -> Dataset:
+    """An identifier to send: the level, and keys by keyword with their text as it is, for the peer to judge.
+
+    Values of a list are joined by a backslash. Raises QueryError for what is no keyword, or no number where one is due.
+    """
+    request = Dataset()
+    for keyword, text in {"QueryRetrieveLevel": level, **keys}.items():
+        tag = tag_for_keyword(keyword)
+        if tag is None:
+            raise QueryError(f"{keyword!r} is not the keyword of a data element")
+        request.add(_key(tag, keyword, text))
+    return request
+
+
+def _key(tag: int, keyword: str, text: str) -> DataElement:
+    vr = dictionary_VR(tag).partition(" ")[0]  # of "US or SS" the first
+    if vr == "SQ":
+        return DataElement(tag, vr, [])
+    if vr in _BINARY_VRS:
+        if text and _numbers(text) is None:
+            raise QueryError(f"{keyword}: {text[:64]!r} is no number")
+        return DataElement(tag, vr, _numbers(text))
+    return DataElement(tag, vr, text, validation_mode=IGNORE)
 
 
 def response_identifier(
