@@ -102,7 +102,7 @@ def test_smaller_than_jpeg_2000_at_equal_error(shared_data, name: str) -> None:
     x = dev_slice(shared_data, name)
     ours = CODEC.encode(x[None], Target(TargetKind.REL_ERROR, 0.05))
     theirs = jpeg_2000_size(x, ours.frames[0].rel_error)
-    assert len(ours.payload) <= 0.92 * theirs  # measured on these slices: 0.63 to 0.90
+    assert len(ours.payload) <= 0.87 * theirs  # measured on these slices: 0.59 to 0.83
 
 
 def jpeg_2000_size(x: np.ndarray, error: float) -> int:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet.kernel import ClipRange, Quantised, decode, quantise, transform
 
-# Real slices take 1 to 7 rounds at steps of 3 grey levels and more, most of them 1 or 2.
-MAX_ROUNDS = 10
+# 64 slices of train at 1 and 5 %: 1 to 3 rounds in 95 of 126 runs, at most 10.
+MAX_ROUNDS = 16
 
 
 def settle(first: Quantised, clip: ClipRange) -> tuple[Quantised, NDArray[np.int64]] | None:
