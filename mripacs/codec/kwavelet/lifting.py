@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet.jit import compiled
 
-# 10 bits: six levels of rounding move a coefficient by 0.001 grey levels RMS, 0.006 at most (noise), and 16-bit samples give coefficients < 2^31.
+# 10 bits: rounding in six levels moves a coefficient by 0.001 grey levels RMS, 0.006 at most (noise), and 16-bit
+# samples give coefficients < 2^31.
 FRACTION_BITS = 10
 HALF = 1 << (FRACTION_BITS - 1)
 # Lifting multipliers of Daubechies and Sweldens (1998), times 2^16, rounded.
