@@ -20,11 +20,13 @@ from mripacs.core.errors import MripacsError
 from mripacs.core.model import (
     ArchiveStatistics,
     Decision,
+    Deletion,
     InstanceIdentity,
     InstanceSelection,
     Outgoing,
     Query,
     Receipt,
+    ReceivedFrom,
     ReceivedObject,
     VerifyFinding,
 )
@@ -161,6 +163,34 @@ class Archive:
         path = folder / f"{identity.sop_instance_uid}.dcm"
         path.write_bytes(part10.write_part10(self.fetch_encoded(identity.sop_instance_uid)))
         return path
+
+    def delete(
+        self,
+        *,
+        study: str | None = None,
+        series: str | None = None,
+        instance: str | None = None,
+        dry_run: bool = False,
+        source: ReceivedFrom | None = None,
+    ) -> Deletion:
+        """Delete what the UIDs name (all that are given must hold), an instance by its served or its original UID.
+
+        source : who wants it, for the audit trail. A dry run changes nothing and gives the same answer.
+        Raises UnknownInstanceError when nothing is named, QueryError without any UID.
+        """
+        return self._store.delete(
+            InstanceSelection(
+                study_uids=(study,) if study else (),
+                series_uids=(series,) if series else (),
+                sop_instance_uids=(instance,) if instance else (),
+            ),
+            source=source,
+            dry_run=dry_run,
+        )
+
+    def vacuum(self) -> int:
+        """Give unused space of the database back to the file system; says how many bytes."""
+        return self._store.vacuum()
 
     def wait_until_ready(self) -> None:
         """Return when the codec processes can take an object at once; the first time on a machine they compile it."""

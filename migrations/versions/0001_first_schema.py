@@ -83,6 +83,7 @@ def upgrade() -> None:
             ["series_id"], ["series.id"], name="fk_header_reference_series_id_series", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name="pk_header_reference"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_header_reference_series_id", "header_reference", ["series_id"], unique=False)
     op.create_table(
@@ -128,6 +129,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("instance_id", name="pk_header"),
     )
+    op.create_index("ix_header_reference_id", "header", ["reference_id"], unique=False)
     op.create_table(
         "instance_uid",
         sa.Column("uid", CODE_POINTS, nullable=False),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mripacs.cli import admin_delete
 from mripacs.cli.context import AsJson, open_archive, options_of, print_json, print_table, size
 from mripacs.cli.local import progress_bar
 from mripacs.core.model import ArchiveStatistics, Certificate, InstanceIdentity
@@ -15,11 +16,12 @@ from mripacs.core.model import ArchiveStatistics, Certificate, InstanceIdentity
 if TYPE_CHECKING:
     from mripacs.core.model import VerifyFinding
 
-app = typer.Typer(help="Statistics, certificates, verification, policy, database.", no_args_is_help=True)
+app = typer.Typer(help="Statistics, certificates, verification, deletion, policy, database.", no_args_is_help=True)
 policy_app = typer.Typer(help="The rules that choose how objects are kept.", no_args_is_help=True)
-db_app = typer.Typer(help="The database's schema.", no_args_is_help=True)
+db_app = typer.Typer(help="The database's schema and space.", no_args_is_help=True)
 app.add_typer(policy_app, name="policy")
 app.add_typer(db_app, name="db")
+admin_delete.register(app, db_app)
 
 
 @app.command()

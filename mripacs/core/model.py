@@ -319,6 +319,23 @@ class VerifyFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class Deletion:
+    """What a deletion took out of the archive, or would take."""
+
+    sop_instance_uids: tuple[str, ...]  # as they were served
+    series: int  # left without instances, and gone with them
+    studies: int
+    payload_bytes: int
+    header_bytes: int
+    reference_bytes: int  # of header references that no header needs any more
+
+    @property
+    def freed_bytes(self) -> int:
+        """Of all three kinds."""
+        return self.payload_bytes + self.header_bytes + self.reference_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ArchiveStatistics:
     """Totals for `admin stats`; `by` maps a grouping to rows of the same totals."""
 

@@ -18,6 +18,10 @@ from sqlalchemy.exc import ArgumentError
 
 from mripacs.core.errors import SettingsError, StoreUnavailableError
 
+SNAPSHOT = {
+    "sqlite": {},
+    "postgresql": {"isolation_level": "REPEATABLE READ"},
+}  # a transaction sees one state of all rows
 BUSY_TIMEOUT_S = 30  # how long a writer waits for another process's transaction
 POOL_CONNECTIONS = 8  # kept open
 POOL_OVERFLOW = 56  # opened on demand: one per association and some for queries
@@ -72,6 +76,7 @@ def _open_sqlite(url: URL, foreign_keys: bool) -> Engine:
         connect_args={"timeout": BUSY_TIMEOUT_S},
     )
     pragmas = (
+        "auto_vacuum=INCREMENTAL",  # of a new file; mripacs.store.space
         "journal_mode=WAL",
         "synchronous=FULL",
         f"foreign_keys={'ON' if foreign_keys else 'OFF'}",

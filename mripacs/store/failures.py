@@ -34,6 +34,10 @@ _KINDS: dict[str, tuple[type[StoreError], str]] = {
     "57": (StoreUnavailableError, "the database server is shutting down or cancelled the statement"),
     "25006": (StoreUnavailableError, "the database is read-only"),
 }
+_KEY_ERRORS = {
+    *("SQLITE_CONSTRAINT_FOREIGNKEY", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"),
+    *("23503", "23505"),  # foreign_key_violation, unique_violation
+}
 _CONNECTION_FAILED: tuple[type[StoreError], str] = (StoreUnavailableError, "the database server cannot be reached")
 
 
@@ -50,6 +54,12 @@ def translated() -> Iterator[None]:
         raise StoreUnavailableError("all connections to the database are in use") from error
     except SQLAlchemyError as error:
         raise StoreError(f"the database failed: {type(error).__name__}") from error
+
+
+def is_race(error: IntegrityError) -> bool:
+    """Whether a key was missing or taken, which another transaction can have caused."""
+    code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
+    return code in _KEY_ERRORS
 
 
 def _translate(error: DBAPIError) -> StoreError:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select
 
 from mripacs.core.errors import DamagedInstanceError, QueryError
 from mripacs.core.model import InstanceIdentity, InstanceSelection, StoredInstance
@@ -17,6 +17,7 @@ from mripacs.store.match_forms import text_form
 
 MAX_UIDS = 30_000  # bound parameters: SQLite takes 32766, PostgreSQL 65535 in a statement
 Row = Mapping[Any, Any]  # values by column name
+Selected = TypeVar("Selected", bound=Select[Any])
 
 _study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
 HIERARCHY = schema.study.join(schema.series, _series.study_id == _study.id).join(
@@ -71,19 +72,24 @@ def find_identity(connection: Connection, uid: str) -> InstanceIdentity | None:
 
 def select_identities(connection: Connection, selection: InstanceSelection) -> list[InstanceIdentity]:
     """The instances selected, by study and series as they first came, then by Instance Number."""
+    statement = restricted(_IDENTITIES.order_by(*ORDER), selection)
+    return [_identity(row) for row in connection.execute(statement).mappings()]
+
+
+def restricted(statement: Selected, selection: InstanceSelection) -> Selected:
+    """A select from HIERARCHY, restricted to the instances that the selection names. QueryError for too many UIDs."""
     uids = schema.instance_uid.c
     restrictions: tuple[tuple[ColumnElement[Any], Sequence[str]], ...] = (
         (_study.patient_id, [text_form(patient_id) or "" for patient_id in selection.patient_ids]),
         (_study.study_instance_uid, selection.study_uids),
         (_series.series_instance_uid, selection.series_uids),
     )
-    statement = _IDENTITIES.order_by(*ORDER)
     for column, values in restrictions:
         statement = statement.where(any_of(column, values)) if values else statement
     if selection.sop_instance_uids:
         named = select(uids.instance_id).where(any_of(uids.uid, selection.sop_instance_uids))
         statement = statement.where(_instance.id.in_(named))
-    return [_identity(row) for row in connection.execute(statement).mappings()]
+    return statement
 
 
 def find_aliases(connection: Connection, uids: Iterable[str]) -> dict[str, str]:

@@ -144,13 +144,14 @@ header_reference = Table(
     Column("raw_length", BigInteger, nullable=False),
     Column("digest", LargeBinary, nullable=False),  # SHA-256 of data
     Column("data", LargeBinary, nullable=False),  # zstd, alone
+    sqlite_autoincrement=True,  # a header under way may still lean on a row that was deleted: its number never returns
 )
 
 header = Table(
     "header",
     metadata,
     _of_instance(),
-    Column("reference_id", ROW_ID, ForeignKey("header_reference.id")),  # NULL: zstd alone
+    Column("reference_id", ROW_ID, ForeignKey("header_reference.id"), index=True),  # NULL: zstd alone
     Column("raw_length", BigInteger, nullable=False),
     Column("raw_digest", LargeBinary, nullable=False),  # SHA-256 of the header before compression
     Column("digest", LargeBinary, nullable=False),  # SHA-256 of data

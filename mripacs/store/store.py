@@ -6,6 +6,7 @@ queue on a lock (the database's own queue polls); other processes are waited for
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,9 +17,17 @@ from typing import Self
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from mripacs.core.errors import ConflictError, ObjectTooLargeError, StoreError, UnknownInstanceError
+from mripacs.core.errors import (
+    ConflictError,
+    ObjectTooLargeError,
+    QueryError,
+    StoreError,
+    StoreUnavailableError,
+    UnknownInstanceError,
+)
 from mripacs.core.model import (
     ArchiveStatistics,
+    Deletion,
     InstanceIdentity,
     InstanceSelection,
     NewInstance,
@@ -27,13 +36,16 @@ from mripacs.core.model import (
     StoredInstance,
     VerifyFinding,
 )
-from mripacs.store import checks, migrate, queries, reading, statistics, writing
-from mripacs.store.engine import WRITES, open_engine, parse_url, prepare_file, require_file
-from mripacs.store.failures import translated
+from mripacs.store import checks, deleting, migrate, queries, reading, space, statistics, writing
+from mripacs.store.engine import SNAPSHOT, WRITES, open_engine, parse_url, prepare_file, require_file
+from mripacs.store.failures import is_race, translated
 from mripacs.store.headers import PackedHeader, ReferenceCache
 from mripacs.store.packing import pack_header
 
+log = logging.getLogger(__name__)
+
 UIDS_PER_PAGE = 1000
+WRITE_ATTEMPTS = 10  # of an instance whose reference or series is deleted meanwhile: each needs another deletion
 MAX_BLOB_BYTES = 900_000_000  # SQLite takes rows of 10^9 bytes, PostgreSQL values of 2^30
 
 
@@ -55,7 +67,8 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._writer = engine.execution_options(**{WRITES: True})  # the same connections
+        self._reader = engine.execution_options(**SNAPSHOT[engine.dialect.name])  # the same connections
+        self._writer = engine.execution_options(**{WRITES: True})
         self._references = ReferenceCache()
         self._write_lock = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         self._new_reference_lock = threading.Lock()
@@ -102,11 +115,41 @@ class Store:
         ObjectTooLargeError for what no row of the database takes. Study and Series Instance UID must be among the
         attributes.
         """
-        header = self._packed(new)
-        if header.reference_data is None:
-            return self._write(new, header)
-        with self._new_reference_lock:  # else each association that brings a part of a new series adds its own
-            return self._write(new, self._packed(new))
+        for _ in range(WRITE_ATTEMPTS):
+            try:
+                return self._add_once(new)
+            except IntegrityError as error:
+                self._refuse_unless_race(new, error)
+        raise StoreUnavailableError(f"{new.sop_instance_uid}: its series is being deleted; it can be sent again")
+
+    def delete(
+        self, selection: InstanceSelection, *, source: ReceivedFrom | None = None, dry_run: bool = False
+    ) -> Deletion:
+        """Take the selected instances out, in one transaction with its audit event, and give back their space.
+
+        Series and studies that are left empty go, and header references that no header needs; the other attributes of
+        a study or series stay those of the instance that came first. A dry run changes nothing and says the same.
+        Raises UnknownInstanceError when nothing is selected, QueryError for a selection without restriction.
+        """
+        if selection == InstanceSelection():
+            raise QueryError("a deletion must name a patient, study, series or instance")
+        with self._writing() as connection:
+            victims = deleting.claim(connection, selection)
+            if not victims:
+                raise UnknownInstanceError("nothing in the archive matches")
+            deleting.remove(connection, victims)
+            deletion = deleting.tidy(connection, victims)
+            deleting.write_events(connection, selection, victims, deletion, source or ReceivedFrom("api"))
+            if dry_run:
+                connection.rollback()
+        if not dry_run:
+            self._free_space()
+        return deletion
+
+    def vacuum(self) -> int:
+        """Give unused space back to the file system, and say how many bytes. A node may run meanwhile."""
+        with translated():
+            return space.vacuum(self._engine, self._write_lock)
 
     def load(self, uid: str) -> StoredInstance:
         """The instance's header and payload, every digest checked.
@@ -174,6 +217,13 @@ class Store:
         with self._writing() as connection:
             writing.write_event(connection, kind, source or ReceivedFrom(""), uid, outcome, detail)
 
+    def _add_once(self, new: NewInstance) -> AddedInstance:
+        header = self._packed(new)
+        if header.reference_data is None:
+            return self._write(new, header)
+        with self._new_reference_lock:  # else each association that brings a part of a new series adds its own
+            return self._write(new, self._packed(new))
+
     def _packed(self, new: NewInstance) -> PackedHeader:
         with self._reading() as connection:
             return pack_header(connection, new, self._references)
@@ -181,11 +231,8 @@ class Store:
     def _write(self, new: NewInstance, header: PackedHeader) -> AddedInstance:
         if max(len(header.data), len(new.payload or b"")) > MAX_BLOB_BYTES:
             raise ObjectTooLargeError(f"{new.sop_instance_uid} needs more than {MAX_BLOB_BYTES} bytes in one row")
-        try:
-            with self._writing() as connection:
-                received_at = writing.write_instance(connection, new, header)
-        except IntegrityError as error:
-            raise self._explain(new, error) from error
+        with self._writing() as connection:
+            received_at = writing.write_instance(connection, new, header)
         identity = InstanceIdentity(
             sop_class_uid=new.sop_class_uid,
             sop_instance_uid=new.sop_instance_uid,
@@ -201,12 +248,22 @@ class Store:
         reference_bytes = len(header.reference_data or b"")
         return AddedInstance(identity, identity.payload_bytes, identity.header_bytes, reference_bytes)
 
-    def _explain(self, new: NewInstance, error: IntegrityError) -> ConflictError | StoreError:
-        """A conflict when one of the UIDs is taken; any other violated constraint is a defect."""
+    def _refuse_unless_race(self, new: NewInstance, error: IntegrityError) -> None:
+        """ConflictError when one of the UIDs is taken; nothing when trying again may help; else it is a defect."""
         taken = [uid for uid in (new.sop_instance_uid, new.original_sop_instance_uid) if self.identify(uid)]
         if taken:
-            return ConflictError(f"another instance is stored under {taken[0]}")
-        return StoreError(f"the database refused instance {new.sop_instance_uid}: {type(error.orig).__name__}")
+            raise ConflictError(f"another instance is stored under {taken[0]}") from error
+        if not is_race(error):
+            failure = f"the database refused instance {new.sop_instance_uid}: {type(error.orig).__name__}"
+            raise StoreError(failure) from error
+
+    def _free_space(self) -> None:
+        """After a deletion that is committed: what hinders this must not look like a deletion that failed."""
+        try:
+            with translated():
+                space.free(self._engine, self._write_lock)
+        except StoreError as error:
+            log.warning("space was not given back yet: %s", error)
 
     def _rows(self, query: Query, statement: queries.Statement) -> Iterator[dict[str, str | int]]:
         with self._reading() as connection:
@@ -214,7 +271,7 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with translated(), self._engine.connect() as connection:
+        with translated(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Insert, bindparam, insert, select, update
+from sqlalchemy import Connection, Insert, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mripacs.core.model import NewInstance, ReceivedFrom
 from mripacs.store import schema
 from mripacs.store.headers import PackedHeader, digest
+from mripacs.store.locks import share_study
 from mripacs.store.rows import Attributes, Values, instance_values, series_values, study_values
+from mripacs.store.tallies import count_one_more
 
 _study, _series = schema.study.c, schema.series.c
 
@@ -37,29 +39,15 @@ _INSTANCE = insert(schema.instance).returning(schema.instance.c.id)
 _UIDS, _HEADER, _PAYLOAD, _EVENT = (
     insert(table) for table in (schema.instance_uid, schema.header, schema.payload, schema.event)
 )
-_COUNT_IN_STUDY = (
-    update(schema.study).where(_study.id == bindparam("row")).values(number_of_instances=_study.number_of_instances + 1)
-)
-_COUNT_IN_SERIES = (
-    update(schema.series)
-    .where(_series.id == bindparam("row"))
-    .values(number_of_instances=_series.number_of_instances + 1)
-    .returning(_series.number_of_instances)
-)
-_MEMBERS = select(_series.modality).where(_series.study_id == bindparam("row"), _series.number_of_instances > 0)
-_DESCRIBE_STUDY = (
-    update(schema.study)
-    .where(_study.id == bindparam("row"))
-    .values(number_of_series=bindparam("count"), modalities=bindparam("joined"))
-)
 
 
 def write_instance(connection: Connection, new: NewInstance, header: PackedHeader) -> str:
     """Write all rows of an instance and return the time of receipt.
 
-    Raises IntegrityError when one of its UIDs names an instance already.
+    Raises IntegrityError when one of its UIDs names an instance already, and when the header's reference has gone.
     """
     received_at = now()
+    share_study(connection, str(new.attributes.study["StudyInstanceUID"]))
     study_id = _find_or_add_study(connection, new)
     series_id, common = _find_or_add_series(connection, study_id, new)
     reference_id = _add_reference(connection, series_id, new.transfer_syntax, header)
@@ -68,7 +56,7 @@ def write_instance(connection: Connection, new: NewInstance, header: PackedHeade
     _add_uids(connection, instance_id, new)
     _add_blobs(connection, instance_id, new, header.data, reference_id)
     write_event(connection, "store", new.source, new.sop_instance_uid, "stored", new.certificate.tier, time=received_at)
-    _count(connection, study_id, series_id)
+    count_one_more(connection, study_id, series_id)
     return received_at
 
 
@@ -128,13 +116,3 @@ def _add_blobs(
     if new.payload is not None:
         payload = {"instance_id": instance_id, "digest": digest(new.payload), "data": new.payload}
         connection.execute(_PAYLOAD, payload)
-
-
-def _count(connection: Connection, study_id: int, series_id: int) -> None:
-    """One instance more; a series' first one also changes the number of series and the study's modalities."""
-    connection.execute(_COUNT_IN_STUDY, {"row": study_id})  # first: writers of a study queue here, then see all series
-    if connection.execute(_COUNT_IN_SERIES, {"row": series_id}).scalar_one() > 1:
-        return
-    modalities = connection.execute(_MEMBERS, {"row": study_id}).scalars().all()
-    joined = "\\".join(sorted({modality for modality in modalities if modality}))
-    connection.execute(_DESCRIBE_STUDY, {"row": study_id, "count": len(modalities), "joined": joined})

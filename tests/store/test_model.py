@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mripacs.core.errors import ConflictError
+from mripacs.core.errors import ConflictError, UnknownInstanceError
 from mripacs.core.model import InstanceSelection, Level, Match, NewInstance, Query
 from mripacs.store import Store
 from tests.store.examples import new_instance
@@ -29,6 +30,7 @@ class StoreModel(RuleBasedStateMachine):
         self.url = f"sqlite:///{Path(self.folder.name) / 'mripacs.db'}"
         self.store = Store.open(self.url)
         self.instances: list[NewInstance] = []
+        self.modalities: dict[tuple[str, str], str] = {}  # of each series' first instance, as long as it has any
 
     def teardown(self) -> None:
         self.store.close()
@@ -45,6 +47,30 @@ class StoreModel(RuleBasedStateMachine):
         else:
             assert not self.by_uid.keys() & {uid, served}
             self.instances.append(new)
+            self.modalities.setdefault(self.place(new), modality)
+
+    @rule(uid=UIDS)
+    def delete_instance(self, uid: str) -> None:
+        self.delete(InstanceSelection(sop_instance_uids=(uid,)), [*filter(None, [self.by_uid.get(uid)])])
+
+    @rule(series=SERIES, study=st.none() | STUDIES)
+    def delete_series(self, series: str, study: str | None) -> None:
+        going = [new for new in self.instances if self.place(new) in {(each, series) for each in (study or "34")}]
+        self.delete(InstanceSelection(study_uids=(study,) if study else (), series_uids=(series,)), going)
+
+    def delete(self, selection: InstanceSelection, going: list[NewInstance]) -> None:
+        places = {self.place(new) for new in self.instances}
+        if not going:
+            with pytest.raises(UnknownInstanceError):
+                self.store.delete(selection)
+            return
+        deletion = self.store.delete(selection)
+        assert set(deletion.sop_instance_uids) == {new.sop_instance_uid for new in going}
+        self.instances = [new for new in self.instances if new not in going]
+        left = {self.place(new) for new in self.instances}
+        assert deletion.series == len(places - left)
+        assert deletion.studies == len({study for study, _ in places} - {study for study, _ in left})
+        self.modalities = {place: modality for place, modality in self.modalities.items() if place in left}
 
     @rule(uid=UIDS)
     def load(self, uid: str) -> None:
@@ -70,14 +96,11 @@ class StoreModel(RuleBasedStateMachine):
     def find_studies(self, modality: str) -> None:
         keywords = ("StudyInstanceUID", "NumberOfStudyRelatedInstances", "NumberOfStudyRelatedSeries")
         rows = self.store.query(Query(Level.STUDY, (Match("ModalitiesInStudy", "single", (modality,)),), keywords))
-        first: dict[tuple[str, str], str] = {}
-        for new in self.instances:
-            first.setdefault(self.place(new), str(new.attributes.series["Modality"]))
-        studies = {study for (study, _), of_series in first.items() if of_series == modality}
+        studies = {study for (study, _), of_series in self.modalities.items() if of_series == modality}
         assert {row["StudyInstanceUID"]: tuple(row.values())[1:] for row in map(sorted_row, rows)} == {
             study: (
                 sum(self.place(new)[0] == study for new in self.instances),
-                sum(place[0] == study for place in first),
+                sum(place[0] == study for place in self.modalities),
             )
             for study in studies
         }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from mripacs.core.errors import StoreUnavailableError
+from mripacs.core.model import InstanceSelection
 from mripacs.store import Store
+from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
 from tests.store.query_suite import QuerySuite
 from tests.store.suite import StoreSuite
@@ -22,7 +25,7 @@ def without_instances(new_postgres_database: Callable[..., str]) -> str:
     return url
 
 
-class TestPostgresql(StoreSuite):
+class TestPostgresql(StoreSuite, DeletionSuite):
     @pytest.fixture
     def empty_url(self, new_postgres_database: Callable[..., str]) -> str:
         return new_postgres_database()
@@ -44,6 +47,17 @@ class TestPostgresql(StoreSuite):
         engine.dispose()
         with Store.open(url) as store, pytest.raises(StoreUnavailableError, match="read-only"):
             store.add(new_instance())
+
+    def test_deleted_rows_leave_no_dead_ones(self, store: Store) -> None:
+        for number in range(20):
+            store.add(new_instance(f"1.{number}", payload=hashlib.shake_256(b"%d" % number).digest(100_000)))
+        size = text("SELECT pg_total_relation_size('payload')")
+        with store._engine.connect() as connection:
+            before = connection.execute(size).scalar_one()
+        store.delete(InstanceSelection(study_uids=("1.2",)))
+        store.vacuum()
+        with store._engine.connect() as connection:
+            assert connection.execute(size).scalar_one() < before / 10
 
     def test_lost_connections_are_replaced(self, store: Store, url: str) -> None:
         store.add(new_instance("1.1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import signal
 import stat
@@ -13,8 +14,10 @@ import pytest
 from sqlalchemy import event, text
 
 from mripacs.core.errors import SettingsError, StoreError, StoreFullError, StoreUnavailableError
+from mripacs.core.model import InstanceSelection
 from mripacs.store import Store, check, current
 from tests.real_parts import REPOSITORY
+from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
 from tests.store.query_suite import QuerySuite
 from tests.store.suite import StoreSuite
@@ -22,6 +25,7 @@ from tests.store.suite import StoreSuite
 ENDLESS_SENDER = """
 import sys
 from mripacs.store import Store
+from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
 store = Store.open(sys.argv[1])
 for number in range(1_000_000):
@@ -44,7 +48,7 @@ def without_instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class TestSqlite(StoreSuite):
+class TestSqlite(StoreSuite, DeletionSuite):
     @pytest.fixture
     def empty_url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'archive' / 'mripacs.db'}"
@@ -87,6 +91,17 @@ class TestSqlite(StoreSuite):
             for uid in found:
                 assert store.load(uid).payload == uid.encode() * 4000
                 assert store.load(uid).header == uid.encode() * 400
+
+    def test_deletion_shrinks_the_file(self, url: str, tmp_path: Path) -> None:
+        with Store.open(url) as store:
+            for number in range(20):
+                store.add(new_instance(f"1.{number}", payload=hashlib.shake_256(b"%d" % number).digest(100_000)))
+        file = tmp_path / "mripacs.db"
+        assert file.stat().st_size > 2_000_000
+        with Store.open(url) as store:
+            store.delete(InstanceSelection(study_uids=("1.2",)))
+            assert store.vacuum() == 0  # nothing is left to do
+        assert file.stat().st_size < 400_000
 
     def test_full_database(self, url: str) -> None:
         with Store.open(url) as store:

@@ -1,0 +1,134 @@
+"""Taking instances out: their rows, and what nothing needs any more after them.
+
+The order of a deletion or replacement is `claim`, `remove`, whatever takes their place, `tidy`. A header reference
+stays while any header of its series was packed against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, func, select
+
+from mripacs.core.model import Deletion, InstanceSelection, ReceivedFrom
+from mripacs.store import schema
+from mripacs.store.locks import own_studies
+from mripacs.store.reading import HIERARCHY, restricted
+from mripacs.store.tallies import recount
+from mripacs.store.writing import write_event
+
+IDS_AT_ONCE = 10_000  # bound parameters of one statement
+
+_study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
+_reference, _header = schema.header_reference.c, schema.header.c
+
+
+class Victim(NamedTuple):
+    """An instance that is about to go."""
+
+    id: int
+    sop_instance_uid: str
+    received_digest: bytes
+    payload_bytes: int
+    header_bytes: int
+    series_id: int
+    study_id: int
+    study_instance_uid: str
+
+
+_VICTIMS = (
+    select(
+        _instance.id,
+        _instance.sop_instance_uid,
+        _instance.received_digest,
+        _instance.payload_bytes,
+        _instance.header_bytes,
+        _instance.series_id,
+        _series.study_id,
+        _study.study_instance_uid,
+    )
+    .select_from(HIERARCHY)
+    .order_by(_instance.id)
+)
+
+
+def claim(connection: Connection, selection: InstanceSelection, *also: str) -> list[Victim]:
+    """The selected instances, their studies (and the studies `also`) held alone until the transaction ends.
+
+    What comes into other studies while the locks are waited for is left out.
+    """
+    statement = restricted(_VICTIMS, selection)
+    studies = {row.study_instance_uid for row in connection.execute(statement)} | set(also)
+    own_studies(connection, studies)
+    return [Victim(*row) for row in connection.execute(statement) if row.study_instance_uid in studies]
+
+
+def remove(connection: Connection, victims: Sequence[Victim]) -> None:
+    """Delete the instances' rows with their UIDs, headers and payloads."""
+    for ids in _chunks([victim.id for victim in victims]):
+        connection.execute(delete(schema.instance).where(_instance.id.in_(ids)))
+
+
+def tidy(connection: Connection, victims: Sequence[Victim]) -> Deletion:
+    """Drop the references, series and studies that are left empty, count the others anew, and say what has gone."""
+    series_ids = sorted({victim.series_id for victim in victims})
+    study_ids = sorted({victim.study_id for victim in victims})
+    reference_bytes = sum(_drop_references(connection, ids) for ids in _chunks(series_ids))
+    emptied_series = sum(_drop_series(connection, ids) for ids in _chunks(series_ids))
+    emptied_studies = sum(_drop_studies(connection, ids) for ids in _chunks(study_ids))
+    recount(connection, study_ids)
+    return Deletion(
+        sop_instance_uids=tuple(victim.sop_instance_uid for victim in victims),
+        series=emptied_series,
+        studies=emptied_studies,
+        payload_bytes=sum(victim.payload_bytes for victim in victims),
+        header_bytes=sum(victim.header_bytes for victim in victims),
+        reference_bytes=reference_bytes,
+    )
+
+
+def write_events(
+    connection: Connection,
+    selection: InstanceSelection,
+    victims: Sequence[Victim],
+    deletion: Deletion,
+    source: ReceivedFrom,
+) -> None:
+    """One audit event for the deletion, by the UID that was asked for, and one for each instance."""
+    asked = selection.sop_instance_uids or selection.series_uids or selection.study_uids or ("",)
+    detail = (
+        f"{len(victims)} instances, {deletion.series} series, {deletion.studies} studies, {deletion.freed_bytes} bytes"
+    )
+    write_event(connection, "delete", source, " ".join(asked), "deleted", detail)
+    for victim in victims:
+        digests = f"study {victim.study_instance_uid}, SHA-256 {victim.received_digest.hex()}"
+        write_event(connection, "delete instance", source, victim.sop_instance_uid, "deleted", digests)
+
+
+def _drop_references(connection: Connection, series_ids: Sequence[int]) -> int:
+    """Their bytes."""
+    unused = (
+        _reference.series_id.in_(series_ids),
+        ~select(_header.instance_id).where(_header.reference_id == _reference.id).exists(),
+    )
+    dropped = delete(schema.header_reference).where(*unused).returning(func.length(_reference.data))
+    return sum(connection.execute(dropped).scalars())
+
+
+def _drop_series(connection: Connection, series_ids: Sequence[int]) -> int:
+    """Their number."""
+    empty = ~select(_instance.id).where(_instance.series_id == _series.id).exists()
+    dropped = delete(schema.series).where(_series.id.in_(series_ids), empty).returning(_series.id)
+    return len(connection.execute(dropped).all())
+
+
+def _drop_studies(connection: Connection, study_ids: Sequence[int]) -> int:
+    """Their number."""
+    empty = ~select(_series.id).where(_series.study_id == _study.id).exists()
+    dropped = delete(schema.study).where(_study.id.in_(study_ids), empty).returning(_study.id)
+    return len(connection.execute(dropped).all())
+
+
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + IDS_AT_ONCE] for start in range(0, len(ids), IDS_AT_ONCE))
