@@ -51,6 +51,37 @@ def test_100_generations(shared_data, name: str) -> None:
     np.testing.assert_array_equal(pixels, first.decoded)
 
 
+FINE = within(0.002)
+
+
+def _without_fixed_point(size: int) -> np.ndarray:
+    """Noise of few grey levels: no step of the grid is fine enough for 0.2 %."""
+    return np.random.default_rng(7).integers(0, 40, (size, size)).astype(np.uint16)
+
+
+def test_an_exact_frame_beside_lossy_ones_stays_exact_in_later_generations() -> None:
+    noise = _without_fixed_point(64)
+    assert CODEC.encode(noise[None], within(0.3)).frames[0].generation is Generation.FIRST_LOSS
+    first = CODEC.encode(np.stack([phantom(64), noise]), FINE)
+    assert [frame.generation for frame in first.frames] == [Generation.FIRST_LOSS, Generation.LOSSLESS]
+    for target in OTHER_TARGETS:
+        second = CODEC.encode(first.decoded, target)
+        np.testing.assert_array_equal(second.decoded, first.decoded)
+        assert second.payload == first.payload
+
+
+def test_a_stack_whose_loss_would_not_show_is_kept_exactly() -> None:
+    """A nearly constant frame decodes to a constant, which the next encoder cannot know for a lossy result."""
+    nearly = np.full((64, 64), 1000, np.uint16)
+    nearly[5, 5] = 1001
+    alone = CODEC.encode(nearly[None], FINE)
+    assert alone.frames[0].generation is Generation.FIRST_LOSS
+    assert np.ptp(alone.decoded) == 0
+    stack = np.stack([nearly, _without_fixed_point(64)])
+    encoded = CODEC.encode(stack, FINE)
+    np.testing.assert_array_equal(encoded.decoded, stack)
+
+
 @pytest.mark.parametrize("other", [np.int16, np.uint16])
 def test_sample_type_may_change_between_generations(other: type) -> None:
     first = CODEC.encode(phantom(80)[None], within(0.05)).decoded

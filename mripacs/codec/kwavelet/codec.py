@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mripacs.codec.arrays import checked_frames
 from mripacs.codec.contract import DEFAULT_MAX_SAMPLES
 from mripacs.codec.decoding import decode_all, decode_frame, decode_one
-from mripacs.codec.kwavelet.frame import encode_frame
+from mripacs.codec.kwavelet.stack import code_frames
 from mripacs.codec.payload import Container, pack
 from mripacs.core.errors import CodecInputError, CodecMismatchError
 from mripacs.core.model import Encoded, Target
@@ -36,7 +36,7 @@ class KWaveletCodec:
         if target is None or not (math.isfinite(target.value) and target.value > 0):
             raise CodecInputError(f"codec kwavelet needs a target with a positive, finite value, got {target}")
         native, shape = checked_frames(frames, colour=False)
-        coded = [encode_frame(frame, shape, target) for frame in native]
+        coded = code_frames(native, shape, target)
         for number, frame in enumerate(coded):
             if not np.array_equal(decode_frame(frame.data, shape), frame.decoded):
                 raise CodecMismatchError(f"frame {number} does not decode to what its encoding promised")

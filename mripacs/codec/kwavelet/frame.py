@@ -37,16 +37,24 @@ class CodedFrame:
     decoded: NDArray[Any]
 
 
-def encode_frame(frame: NDArray[Any], shape: Shape, target: Target) -> CodedFrame:
-    """Code a frame (rows, columns) of uint8, uint16 or int16 within the target."""
+def stable_frame(frame: NDArray[Any]) -> CodedFrame | None:
+    """The frame (rows, columns) of uint8, uint16 or int16 if it is constant or a fixed point already, else None."""
     stable = _stable_bytes(frame)
-    if stable is not None:
-        return _coded(frame, frame, stable, Generation.STABLE)
+    return None if stable is None else _coded(frame, frame, stable, Generation.STABLE)
+
+
+def lossy_frame(frame: NDArray[Any], shape: Shape, target: Target) -> CodedFrame:
+    """A frame that is not stable yet within the target, or exactly if there is no fixed point within it."""
     for trial in candidates(frame, transform(frame), target):
         decoded = trial.pixels.astype(shape.dtype)
         found = _stable_bytes(decoded)
         if found is not None:
             return _coded(frame, decoded, found, Generation.FIRST_LOSS)
+    return exact_frame(frame, shape)
+
+
+def exact_frame(frame: NDArray[Any], shape: Shape) -> CodedFrame:
+    """A frame by the lossless codec."""
     return CodedFrame(encode_exact(frame, shape), frame_record(frame, frame, Generation.LOSSLESS), frame)
 
 
