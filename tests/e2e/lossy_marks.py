@@ -50,12 +50,12 @@ def check_marks(original: Dataset, derived: Dataset) -> None:
 
 
 def derivations(dataset: Dataset) -> list[Dataset]:
-    """Where a data set says how it was derived: itself, or the Derivation Image macro of an enhanced object's groups."""
-    shared = dataset.get("SharedFunctionalGroupsSequence")
-    if not shared:
-        return [dataset]
-    groups = shared if "DerivationImageSequence" in shared[0] else dataset.PerFrameFunctionalGroupsSequence
-    return [group.DerivationImageSequence[-1] for group in groups]
+    """Where a data set tells its derivation: itself, or in enhanced objects the Derivation Image macro of its groups."""
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        groups = dataset.get(keyword) or []
+        if any("DerivationImageSequence" in group for group in groups):
+            return [group.DerivationImageSequence[-1] for group in groups]
+    return [dataset]
 
 
 def values_of(dataset: Dataset, keyword: str) -> list[str]:

@@ -10,7 +10,9 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_file_meta_info
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.filewriter import write_dataset
 
 PIXEL_DATA = 0x7FE00010
 # Not part of an object's value: they belong to an encoding, or are padding.
@@ -85,6 +87,16 @@ def differences(one: Dataset, other: Dataset, ignored: Iterable[int] = ()) -> li
     skip = ENCODING_TAGS | set(ignored)
     tags = {tag for dataset in (one, other) for tag in dataset.keys() if tag not in skip and tag.element}  # noqa: SIM118
     return [str(tag) for tag in sorted(tags) if _value(one, tag) != _value(other, tag)]
+
+
+def as_implicit(dataset: Dataset) -> Dataset:
+    """The data set as Implicit VR Little Endian shows it, without its pixels: private elements have lost their VR."""
+    bare = Dataset({tag: dataset[tag] for tag in dataset.keys() if tag not in ENCODING_TAGS})  # noqa: SIM118
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = True, True
+    write_dataset(buffer, bare)
+    buffer.seek(0)
+    return read_dataset(buffer, is_implicit_VR=True, is_little_endian=True)
 
 
 def _value(dataset: Dataset, tag: int) -> object:

@@ -16,6 +16,7 @@ from pynetdicom.sop_class import (
 from tests.e2e import dcmtk
 from tests.e2e.conftest import running
 from tests.e2e.dcmtk import free_port
+from tests.e2e.findscu import findscu
 from tests.e2e.objects import mr_object, written
 
 PENDING, CANCELLED = 0xFF00, 0xFE00
@@ -167,8 +168,8 @@ def test_get_without_a_fitting_syntax(study):
     )[-1]
     assert status.Status == 0xA702
     assert counts(status)[1:] == [0, COUNT, 0]
-    served = {row["sop_instance_uid"] for row in study[0].certificates().values()}
-    assert set(identifier.FailedSOPInstanceUIDList) == served
+    of_study = findscu(study[0].port, "IMAGE", StudyInstanceUID=study[1], SOPInstanceUID="")
+    assert sorted(identifier.FailedSOPInstanceUIDList) == of_study.values("SOPInstanceUID")
 
 
 def test_get_what_is_not_there(study, tmp_path):
