@@ -50,7 +50,7 @@ def check_marks(original: Dataset, derived: Dataset) -> None:
 
 
 def derivations(dataset: Dataset) -> list[Dataset]:
-    """Where a data set tells its derivation: itself, or in enhanced objects the Derivation Image macro of its groups."""
+    """Where a data set tells its derivation: itself, or an enhanced object's Derivation Image macro."""
     for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         groups = dataset.get(keyword) or []
         if any("DerivationImageSequence" in group for group in groups):
