@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from pydicom import dcmread
 
 from mripacs import load_settings
 from mripacs.node import Node
-from tests.e2e.dcmtk import StoreScp, free_port
+from tests.e2e.dcmtk import ENVIRONMENT, StoreScp, free_port, listening
 from tests.e2e.node_process import wait_until
 from tests.e2e.objects import mr_object, written
-from tests.e2e.part10_files import Part10, by_uid
+from tests.e2e.part10_files import Part10, by_uid, differences
 
 
 @pytest.fixture
@@ -38,6 +40,49 @@ def test_echo_and_send_to_storescp(mripacs, storescp, files):
     for path in files:
         part = Part10.read(path)
         assert received[part.sop_instance_uid].dataset_bytes == part.dataset_bytes
+
+
+QR_SCP = """
+NetworkTCPPort  = {port}
+MaxPDUSize      = 16384
+MaxAssociations = 16
+HostTable BEGIN
+HostTable END
+VendorTable BEGIN
+VendorTable END
+AETable BEGIN
+ARCHIVE  {folder}  RW  (200, 1024mb)  ANY
+AETable END
+"""
+
+
+@pytest.fixture
+def dcmqrscp(tmp_path, require_program):
+    """The port of DCMTK's query/retrieve server, title ARCHIVE."""
+    folder, config, port = tmp_path / "qr", tmp_path / "qr.cfg", free_port()
+    folder.mkdir()
+    config.write_text(QR_SCP.format(port=port, folder=folder), encoding="ascii")
+    with (tmp_path / "qr.log").open("wb") as log:
+        command = [str(require_program("dcmqrscp")), "-c", str(config)]
+        process = subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log)
+    wait_until(lambda: listening(port), 20, "dcmqrscp listening")
+    yield port
+    process.terminate()
+    process.wait(20)
+
+
+def test_send_find_and_get_with_dcmqrscp(mripacs, dcmqrscp, files, tmp_path):
+    there = ("127.0.0.1", dcmqrscp, "--aec", "ARCHIVE")
+    assert mripacs("send", *there, *files, "--json").json["sent"] == 2
+    (row,) = mripacs("find", *there, "-k", "PatientID=PEER-1", "--json").json
+    sent = Part10.read(files[1])
+    study = row["StudyInstanceUID"]
+    assert study == str(dcmread(files[1]).StudyInstanceUID)
+    got = mripacs("get", *there, tmp_path / "got", "-k", f"StudyInstanceUID={study}", "--json")
+    assert (got.exit_code, got.json["completed"], got.json["failed"]) == (0, 1, 0)
+    (path,) = (tmp_path / "got").iterdir()
+    assert Part10.read(path).sop_instance_uid == sent.sop_instance_uid
+    assert differences(dcmread(files[1]), dcmread(path)) == []
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ class StoreScp:
         command = [str(program("storescp")), "+B", *options, "-od", str(folder), str(port)]
         with (folder.parent / f"{folder.name}.log").open("ab") as log:
             process = subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log)
-        wait_until(lambda: _listening(port), 20, "storescp listening")
+        wait_until(lambda: listening(port), 20, "storescp listening")
         return cls(folder, port, process)
 
     def stop(self) -> None:
@@ -105,6 +105,7 @@ class StoreScp:
         return sorted(path for path in self.folder.iterdir() if path.is_file())
 
 
-def _listening(port: int) -> bool:
+def listening(port: int) -> bool:
+    """Whether somebody listens on a TCP port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

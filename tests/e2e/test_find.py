@@ -122,6 +122,7 @@ def test_empty_and_unknown_keys_are_returned(find):
     assert row.StudyID == "4MR1"
     assert row.PatientReligiousPreference == ""
     assert "IssuerOfPatientID" in row
+    assert "0xff01" in found.output  # pending, and one key is not matched by (PS3.4 C.4.1.1.4)
     assert row.QueryRetrieveLevel == "STUDY"
     assert row.RetrieveAETitle == "MRIPACS"
 
