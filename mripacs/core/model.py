@@ -236,6 +236,8 @@ class Disposition(StrEnum):
 
     STORED = "stored"
     DUPLICATE = "duplicate"  # the same object was there already: nothing was written
+    KEPT = "kept"  # another object has its UID and stays, as the site wishes: nothing of this one was stored
+    REPLACED = "replaced"  # it took the place of another object with its UID
 
 
 @dataclass(frozen=True, slots=True)

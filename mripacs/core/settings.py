@@ -44,7 +44,9 @@ class ArchiveSettings(Section):
     identity: Literal["derive", "keep"] = Field(
         "derive", description="UID of a lossy result: a derived one or the original"
     )
-    on_conflict: Literal["refuse"] = Field("refuse", description="what happens to another object under a stored UID")
+    on_conflict: Literal["refuse", "keep", "replace"] = Field(
+        "refuse", description="what happens when another object comes under a stored UID"
+    )
     rewrite_references: bool = Field(False, description="objects that refer to lossy instances leave with derived UIDs")
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=0, le=256, description="codec processes; 0 codes in the caller"

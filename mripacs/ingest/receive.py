@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 
-from mripacs.core.errors import ConflictError, ObjectTooLargeError, RefusedError, WorkerLostError
+from mripacs.core.errors import (
+    ConflictError,
+    ObjectTooLargeError,
+    RefusedError,
+    StoreUnavailableError,
+    UnknownInstanceError,
+    WorkerLostError,
+)
 from mripacs.core.model import (
     Decision,
     Disposition,
@@ -19,6 +25,7 @@ from mripacs.core.model import (
 )
 from mripacs.core.settings import ArchiveSettings, LimitSettings
 from mripacs.dicom import facts, identity, index, scan, transfer_syntax
+from mripacs.ingest import conflicts
 from mripacs.ingest.compress import Compressed, CompressionJob, compress, keep_verbatim
 from mripacs.ingest.policy import Policy
 from mripacs.ingest.resend import Served, is_resend
@@ -26,6 +33,8 @@ from mripacs.ingest.workers import Workers
 from mripacs.store import Store
 
 log = logging.getLogger(__name__)
+
+ATTEMPTS = 5  # to recognise an object whose UID is deleted meanwhile: each needs another deletion
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,30 +94,33 @@ class Ingest:
 
     def _receive(self, received: ReceivedObject) -> Receipt:
         inspected = inspect(received, self.policy, self.limits)
-        known = self._known(received)
-        if known is not None:
-            return known
-        compressed = self._compress(received, inspected.decision)
-        try:
-            return self._commit(received, inspected.attributes, compressed)
-        except ConflictError:
-            known = self._known(received)  # another association was faster with the same object
-            if known is None:
-                raise
-            return known
+        for _ in range(ATTEMPTS):
+            try:
+                return self._store_or_recognise(received, inspected)
+            except UnknownInstanceError:
+                continue  # what had its UID was deleted while the two were compared
+        raise StoreUnavailableError(f"{received.sop_instance_uid} is being deleted again and again; send it later")
 
-    def _known(self, received: ReceivedObject) -> Receipt | None:
-        """A receipt if the same object is stored already. Raises ConflictError if another one has its UID."""
+    def _store_or_recognise(self, received: ReceivedObject, inspected: Inspected) -> Receipt:
+        compressed = None
         stored = self.store.identify(received.sop_instance_uid)
         if stored is None:
-            return None
-        if not is_resend(stored, received, self.store, self.served, self.limits):
-            digest = hashlib.sha256(received.dataset).hexdigest()
-            raise ConflictError(
-                f"another object is stored under {received.sop_instance_uid}: "
-                f"SHA-256 {stored.certificate.received_digest} is kept, {digest} is refused"
-            )
-        return _receipt(Disposition.DUPLICATE, stored)
+            compressed = self._compress(received, inspected.decision)
+            try:
+                return self._commit(received, inspected.attributes, compressed)
+            except ConflictError:
+                stored = self.store.identify(received.sop_instance_uid)  # another association was faster
+                if stored is None:
+                    raise
+        if is_resend(stored, received, self.store, self.served, self.limits):
+            return _receipt(Disposition.DUPLICATE, stored)
+        if self.settings.on_conflict == "refuse":
+            raise conflicts.refuse(stored, received)
+        if self.settings.on_conflict == "keep":
+            conflicts.keep(self.store, stored, received, _source(received))
+            return _receipt(Disposition.KEPT, stored)
+        compressed = compressed or self._compress(received, inspected.decision)
+        return self._commit(received, inspected.attributes, compressed, replace=True)
 
     def _compress(self, received: ReceivedObject, decision: Decision) -> Compressed:
         limits = self.limits
@@ -121,28 +133,35 @@ class Ingest:
             log.error("%s is kept as received: %s", received.sop_instance_uid, error)
             return keep_verbatim(job, [str(error)])
 
-    def _commit(self, received: ReceivedObject, attributes: IndexAttributes, compressed: Compressed) -> Receipt:
+    def _commit(
+        self, received: ReceivedObject, attributes: IndexAttributes, compressed: Compressed, *, replace: bool = False
+    ) -> Receipt:
         certificate = compressed.certificate
         derived = certificate.lossy and self.settings.identity == "derive"
-        added = self.store.add(
-            NewInstance(
-                sop_class_uid=received.sop_class_uid,
-                sop_instance_uid=(
-                    identity.derived_uid(received.sop_instance_uid, str(certificate.codec), str(certificate.target))
-                    if derived
-                    else received.sop_instance_uid
-                ),
-                original_sop_instance_uid=received.sop_instance_uid,
-                transfer_syntax=received.transfer_syntax,
-                attributes=attributes,
-                certificate=certificate,
-                header=compressed.header,
-                pixel_offset=compressed.pixel_offset,
-                payload=compressed.payload,
-                source=ReceivedFrom(received.source, received.calling_ae, received.called_ae, received.peer),
-            )
+        new = NewInstance(
+            sop_class_uid=received.sop_class_uid,
+            sop_instance_uid=(
+                identity.derived_uid(received.sop_instance_uid, str(certificate.codec), str(certificate.target))
+                if derived
+                else received.sop_instance_uid
+            ),
+            original_sop_instance_uid=received.sop_instance_uid,
+            transfer_syntax=received.transfer_syntax,
+            attributes=attributes,
+            certificate=certificate,
+            header=compressed.header,
+            pixel_offset=compressed.pixel_offset,
+            payload=compressed.payload,
+            source=_source(received),
         )
-        return _receipt(Disposition.STORED, added.identity)
+        if not replace:
+            return _receipt(Disposition.STORED, self.store.add(new).identity)
+        log.warning("%s takes the place of another object with its UID", received.sop_instance_uid)
+        return _receipt(Disposition.REPLACED, self.store.replace(new).identity)
+
+
+def _source(received: ReceivedObject) -> ReceivedFrom:
+    return ReceivedFrom(received.source, received.calling_ae, received.called_ae, received.peer)
 
 
 def _receipt(disposition: Disposition, stored: InstanceIdentity) -> Receipt:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select
 
-from mripacs.core.model import Deletion, InstanceSelection, ReceivedFrom
+from mripacs.core.model import Deletion, InstanceSelection, NewInstance, ReceivedFrom
 from mripacs.store import schema
 from mripacs.store.locks import own_studies
 from mripacs.store.reading import HIERARCHY, restricted
@@ -104,6 +104,13 @@ def write_events(
     for victim in victims:
         digests = f"study {victim.study_instance_uid}, SHA-256 {victim.received_digest.hex()}"
         write_event(connection, "delete instance", source, victim.sop_instance_uid, "deleted", digests)
+
+
+def write_replacements(connection: Connection, victims: Sequence[Victim], new: NewInstance) -> None:
+    """One audit event for each instance whose place the new one took."""
+    for victim in victims:
+        digests = f"SHA-256 {victim.received_digest.hex()} is replaced by {new.certificate.received_digest}"
+        write_event(connection, "conflict", new.source, victim.sop_instance_uid, "replaced", digests)
 
 
 def _drop_references(connection: Connection, series_ids: Sequence[int]) -> int:

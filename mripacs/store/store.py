@@ -9,20 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from mripacs.core.errors import (
     ConflictError,
-    ObjectTooLargeError,
     QueryError,
     StoreError,
-    StoreUnavailableError,
     UnknownInstanceError,
 )
 from mripacs.core.model import (
@@ -36,8 +30,9 @@ from mripacs.core.model import (
     StoredInstance,
     VerifyFinding,
 )
-from mripacs.store import checks, deleting, migrate, queries, reading, space, statistics, writing
-from mripacs.store.engine import SNAPSHOT, WRITES, open_engine, parse_url, prepare_file, require_file
+from mripacs.store import checks, deleting, queries, reading, space, statistics, writing
+from mripacs.store.adding import AddedInstance, added, always_late, refused, require_rows_that_fit
+from mripacs.store.database import Database
 from mripacs.store.failures import is_race, translated
 from mripacs.store.headers import PackedHeader, ReferenceCache
 from mripacs.store.packing import pack_header
@@ -46,61 +41,18 @@ log = logging.getLogger(__name__)
 
 UIDS_PER_PAGE = 1000
 WRITE_ATTEMPTS = 10  # of an instance whose reference or series is deleted meanwhile: each needs another deletion
-MAX_BLOB_BYTES = 900_000_000  # SQLite takes rows of 10^9 bytes, PostgreSQL values of 2^30
 
 
-@dataclass(frozen=True, slots=True)
-class AddedInstance:
-    """What `Store.add` wrote."""
-
-    identity: InstanceIdentity
-    payload_bytes: int
-    header_bytes: int  # as stored, against its reference
-    reference_bytes: int  # of a header reference that came with it, else 0
-
-
-class Store:
+class Store(Database):
     """The archive's database. `open` makes one; it is a context manager.
 
     Every method raises StoreUnavailableError, StoreFullError or StoreError when the database fails.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._reader = engine.execution_options(**SNAPSHOT[engine.dialect.name])  # the same connections
-        self._writer = engine.execution_options(**{WRITES: True})
+        super().__init__(engine)
         self._references = ReferenceCache()
-        self._write_lock = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         self._new_reference_lock = threading.Lock()
-
-    @classmethod
-    def open(cls, url: str, *, create: bool = True) -> Store:
-        """Open `sqlite:///FILE` or `postgresql://...`; an empty database gets its tables if `create` is set.
-
-        Raises SettingsError for another kind of URL, SchemaError for a database of another version, which names the
-        command that mends it, and StoreUnavailableError when there is none and `create` is not set.
-        """
-        parsed = parse_url(url)
-        (prepare_file if create else require_file)(parsed)
-        engine = open_engine(parsed)
-        try:
-            _require_schema(engine, parsed, create=create)
-        except BaseException:
-            engine.dispose()
-            raise
-        return cls(engine)
-
-    def close(self) -> None:
-        """Close all connections; SQLite's log is folded into the file."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def identify(self, uid: str) -> InstanceIdentity | None:
         """The instance served or received under that SOP Instance UID; None when there is none."""
@@ -120,7 +72,20 @@ class Store:
                 return self._add_once(new)
             except IntegrityError as error:
                 self._refuse_unless_race(new, error)
-        raise StoreUnavailableError(f"{new.sop_instance_uid}: its series is being deleted; it can be sent again")
+        raise always_late(new)
+
+    def replace(self, new: NewInstance) -> AddedInstance:
+        """As `add`, but whatever has one of the two UIDs goes in the same transaction, with an audit event.
+
+        At every moment readers find the old instance or the new one. Of several that replace at once the last stays.
+        """
+        for _ in range(WRITE_ATTEMPTS):
+            try:
+                return self._replace_once(new)
+            except IntegrityError as error:
+                if not is_race(error):
+                    raise refused(new, error) from error
+        raise always_late(new)
 
     def delete(
         self, selection: InstanceSelection, *, source: ReceivedFrom | None = None, dry_run: bool = False
@@ -229,24 +194,23 @@ class Store:
             return pack_header(connection, new, self._references)
 
     def _write(self, new: NewInstance, header: PackedHeader) -> AddedInstance:
-        if max(len(header.data), len(new.payload or b"")) > MAX_BLOB_BYTES:
-            raise ObjectTooLargeError(f"{new.sop_instance_uid} needs more than {MAX_BLOB_BYTES} bytes in one row")
+        require_rows_that_fit(new, header)
         with self._writing() as connection:
             received_at = writing.write_instance(connection, new, header)
-        identity = InstanceIdentity(
-            sop_class_uid=new.sop_class_uid,
-            sop_instance_uid=new.sop_instance_uid,
-            original_sop_instance_uid=new.original_sop_instance_uid,
-            study_instance_uid=str(new.attributes.study["StudyInstanceUID"]),
-            series_instance_uid=str(new.attributes.series["SeriesInstanceUID"]),
-            transfer_syntax=new.transfer_syntax,
-            certificate=new.certificate,
-            payload_bytes=len(new.payload or b""),
-            header_bytes=len(header.data),
-            received_at=received_at,
-        )
-        reference_bytes = len(header.reference_data or b"")
-        return AddedInstance(identity, identity.payload_bytes, identity.header_bytes, reference_bytes)
+        return added(new, header, received_at)
+
+    def _replace_once(self, new: NewInstance) -> AddedInstance:
+        with self._writing() as connection:
+            uids = InstanceSelection(sop_instance_uids=(new.sop_instance_uid, new.original_sop_instance_uid))
+            victims = deleting.claim(connection, uids, str(new.attributes.study["StudyInstanceUID"]))
+            deleting.remove(connection, victims)
+            deleting.tidy(connection, victims)
+            header = pack_header(connection, new, self._references)  # here: the references are those that are left
+            require_rows_that_fit(new, header)
+            received_at = writing.write_instance(connection, new, header)
+            deleting.write_replacements(connection, victims, new)
+        self._free_space()
+        return added(new, header, received_at)
 
     def _refuse_unless_race(self, new: NewInstance, error: IntegrityError) -> None:
         """ConflictError when one of the UIDs is taken; nothing when trying again may help; else it is a defect."""
@@ -254,8 +218,7 @@ class Store:
         if taken:
             raise ConflictError(f"another instance is stored under {taken[0]}") from error
         if not is_race(error):
-            failure = f"the database refused instance {new.sop_instance_uid}: {type(error.orig).__name__}"
-            raise StoreError(failure) from error
+            raise refused(new, error) from error
 
     def _free_space(self) -> None:
         """After a deletion that is committed: what hinders this must not look like a deletion that failed."""
@@ -268,27 +231,3 @@ class Store:
     def _rows(self, query: Query, statement: queries.Statement) -> Iterator[dict[str, str | int]]:
         with self._reading() as connection:
             yield from queries.rows(connection, query, statement)
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with translated(), self._reader.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with (
-            translated(),
-            self._write_lock,
-            self._writer.begin() as connection,
-        ):
-            yield connection
-
-
-def _require_schema(engine: Engine, url: URL, *, create: bool) -> None:
-    """Make the tables of an empty database if that was asked for, then insist on this version's schema."""
-    with translated(), engine.connect() as connection:
-        empty = migrate.is_empty(connection)
-    if empty and create:
-        migrate.upgrade(url.render_as_string(hide_password=False))
-    with translated(), engine.connect() as connection:
-        migrate.require_head(connection, url)

@@ -129,7 +129,7 @@ def test_large_headers_stand_alone(store: Store) -> None:
 
 
 def test_blobs_that_no_row_takes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mripacs.store.store.MAX_BLOB_BYTES", 1000)
+    monkeypatch.setattr("mripacs.store.adding.MAX_BLOB_BYTES", 1000)
     with pytest.raises(ObjectTooLargeError):
         store.add(new_instance("1.1", payload=bytes(1001)))
     with pytest.raises(ObjectTooLargeError):

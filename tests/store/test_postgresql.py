@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 from mripacs.core.errors import StoreUnavailableError
 from mripacs.core.model import InstanceSelection
 from mripacs.store import Store
+from tests.store.conflict_suite import ConflictSuite
 from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
 from tests.store.query_suite import QuerySuite
@@ -25,7 +26,7 @@ def without_instances(new_postgres_database: Callable[..., str]) -> str:
     return url
 
 
-class TestPostgresql(StoreSuite, DeletionSuite):
+class TestPostgresql(StoreSuite, DeletionSuite, ConflictSuite):
     @pytest.fixture
     def empty_url(self, new_postgres_database: Callable[..., str]) -> str:
         return new_postgres_database()

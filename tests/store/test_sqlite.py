@@ -17,6 +17,7 @@ from mripacs.core.errors import SettingsError, StoreError, StoreFullError, Store
 from mripacs.core.model import InstanceSelection
 from mripacs.store import Store, check, current
 from tests.real_parts import REPOSITORY
+from tests.store.conflict_suite import ConflictSuite
 from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
 from tests.store.query_suite import QuerySuite
@@ -25,6 +26,7 @@ from tests.store.suite import StoreSuite
 ENDLESS_SENDER = """
 import sys
 from mripacs.store import Store
+from tests.store.conflict_suite import ConflictSuite
 from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
 store = Store.open(sys.argv[1])
@@ -48,7 +50,7 @@ def without_instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class TestSqlite(StoreSuite, DeletionSuite):
+class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite):
     @pytest.fixture
     def empty_url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'archive' / 'mripacs.db'}"
