@@ -12,9 +12,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, Self, get_origin
 
-from pydantic import Field, ValidationError
+from pydantic import Field, IPvAnyNetwork, ValidationError, WithJsonSchema, model_validator
 from pydantic.fields import FieldInfo
 
 from mripacs.core.errors import SettingsError
@@ -28,6 +28,11 @@ AE_TITLE_WORDS = "1 to 16 printable ASCII characters, no backslash, no space at 
 AeTitle = Annotated[
     str,  # PS3.5 6.2, VR AE; outer spaces mean nothing in DICOM, so two titles that differ only there would be one
     Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$", json_schema_extra={ALLOWED: AE_TITLE_WORDS}),
+]
+
+Network = Annotated[
+    IPvAnyNetwork,
+    WithJsonSchema({"type": "string", ALLOWED: "network in CIDR notation, its host bits zero: 10.1.0.0/16"}),
 ]
 
 
@@ -47,6 +52,10 @@ class ArchiveSettings(Section):
     on_conflict: Literal["refuse", "keep", "replace"] = Field(
         "refuse", description="what happens when another object comes under a stored UID"
     )
+    scrub_interval_hours: float = Field(
+        0, ge=0, le=87600, description="hours from one verification by the node itself to the next; 0: never"
+    )
+    scrub_rate: float = Field(20, gt=0, le=100000, description="instances a second that it reads at most")
     rewrite_references: bool = Field(False, description="objects that refer to lossy instances leave with derived UIDs")
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=0, le=256, description="codec processes; 0 codes in the caller"
@@ -60,6 +69,20 @@ class Destination(Section):
     port: int = Field(ge=1, le=65535, description="TCP port")
 
 
+class TlsSettings(Section):
+    """DICOM TLS (PS3.15 B.12: BCP 195): whom peers find here, and whom they must be. All files are PEM."""
+
+    certificate: Path | None = Field(None, description="the node's certificate chain; unset: no TLS")
+    key: Path | None = Field(None, description="its private key; unset: in the certificate's file")
+    client_ca: Path | None = Field(None, description="authorities, one of which must have signed a peer's certificate")
+
+    @model_validator(mode="after")
+    def _belongs_to_a_certificate(self) -> Self:
+        if self.certificate is None and (self.key or self.client_ca):
+            raise ValueError("key and client_ca need a certificate")
+        return self
+
+
 class DimseSettings(Section):
     """The DICOM side of the node."""
 
@@ -67,12 +90,26 @@ class DimseSettings(Section):
     port: int = Field(11112, ge=0, le=65535, description="TCP port; 0 lets the system choose")
     ae_title: AeTitle = Field("MRIPACS", description="our application entity title")
     require_called_ae: bool = Field(False, description="refuse associations that call another title")
+    called_ae_titles: tuple[str, ...] = Field(
+        (), description="titles that may be called beside ours when require_called_ae is set, shell patterns"
+    )
+    calling_ae_titles: tuple[str, ...] = Field((), description="titles that may associate, shell patterns; empty: all")
+    networks: tuple[Network, ...] = Field((), description="networks that may associate; empty: all")
     max_associations: int = Field(32, ge=1, le=1000, description="associations served at once")
+    max_associations_per_peer: int = Field(32, ge=1, le=1000, description="associations of one address served at once")
     max_pdu_bytes: int = Field(131072, ge=4096, le=16777216, description="largest PDU that we receive, in bytes")
     idle_timeout_s: float = Field(60, gt=0, le=86400, description="seconds without traffic before an association ends")
+    negotiation_timeout_s: float = Field(
+        30,
+        gt=0,
+        le=3600,
+        description="seconds that a peer has for the TLS handshake, and for requesting an association",
+    )
+    max_association_s: float = Field(86400, gt=0, le=2592000, description="seconds that an association may last")
     destinations: Mapping[AeTitle, Destination] = Field(
         default_factory=dict, description="C-MOVE destinations by AE title"
     )
+    tls: TlsSettings = Field(TlsSettings(), description="DICOM TLS")
 
 
 class LimitSettings(Section):
@@ -155,7 +192,8 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _from_text(name: str, text: str, field: FieldInfo) -> Any:
-    if get_origin(field.annotation) not in (tuple, Mapping):
+    is_table = isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+    if not is_table and get_origin(field.annotation) not in (tuple, Mapping):
         return text
     try:
         return json.loads(text)

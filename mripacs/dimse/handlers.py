@@ -10,11 +10,13 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.presentation import PresentationContext, build_context
 
+from mripacs.core.errors import ObjectTooLargeError
 from mripacs.core.model import InstanceIdentity, ReceivedObject
 from mripacs.core.settings import Destination
 from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
 from mripacs.dimse import identifiers, move_check, raw_send, statuses
 from mripacs.dimse.negotiation import accept_echo, accept_relational_queries, accept_storage_contexts
+from mripacs.dimse.receiving import bounded_receiving, dataset_bytes
 from mripacs.dimse.sockets import NO_DELAY
 from mripacs.retrieve.fetch import syntaxes_of
 from mripacs.retrieve.matching import parse_query, parse_selection
@@ -40,6 +42,7 @@ def evt_handlers(
     known = archive.settings.dimse.destinations if destinations is None else destinations
     return [
         NO_DELAY,
+        bounded_receiving(archive.settings.limits.max_object_bytes),
         (evt.EVT_REQUESTED, accept_storage_contexts),
         (evt.EVT_SOP_EXTENDED, accept_relational_queries),
         (evt.EVT_C_ECHO, accept_echo),
@@ -59,22 +62,31 @@ def _bind(handler: Callable[..., Any], *arguments: Any) -> Callable[[evt.Event],
 
 def _handle_store(event: evt.Event, archive: Archive) -> int | Dataset:
     """PS3.4 B.2: success only after the commit, by the raw bytes of the request."""
+    try:
+        archive.store(_received(event))
+    except Exception as error:  # noqa: BLE001 - a defect must be a failure status, not a dead association
+        return statuses.failure(error)
+    return statuses.SUCCESS
+
+
+def _received(event: evt.Event) -> ReceivedObject:
     request, requestor = event.request, event.assoc.requestor
-    received = ReceivedObject(
-        dataset=request.DataSet.getvalue() if request.DataSet else b"",
+    uid = str(request.AffectedSOPInstanceUID or "")
+    try:
+        dataset = dataset_bytes(request.DataSet)
+    except ObjectTooLargeError as error:
+        log.warning("refused %s from %s: %s", uid, requestor.ae_title, error)
+        raise
+    return ReceivedObject(
+        dataset=dataset,
         transfer_syntax=str(event.context.transfer_syntax),
         sop_class_uid=str(request.AffectedSOPClassUID or ""),
-        sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
+        sop_instance_uid=uid,
         source="C-STORE",
         calling_ae=requestor.ae_title,
         called_ae=event.assoc.acceptor.ae_title,
         peer=f"{requestor.address}:{requestor.port}",
     )
-    try:
-        archive.store(received)
-    except Exception as error:  # noqa: BLE001 - a defect must be a failure status, not a dead association
-        return statuses.failure(error)
-    return statuses.SUCCESS
 
 
 def _handle_find(event: evt.Event, archive: Archive) -> Iterator[Answer]:

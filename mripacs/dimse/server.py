@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 from typing import TYPE_CHECKING
 
-from pynetdicom import AE, _config
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom import AE, _config, evt
 
 from mripacs.core.errors import SettingsError
+from mripacs.dimse.access import AccessControl
+from mripacs.dimse.connections import Connections
 from mripacs.dimse.handlers import evt_handlers
+from mripacs.dimse.listener import Listener
 from mripacs.dimse.negotiation import QUERY_SYNTAXES, SERVICES
+from mripacs.dimse.tls import server_context
 
 if TYPE_CHECKING:
     from mripacs.archive import Archive
@@ -22,8 +27,6 @@ _config.LOG_REQUEST_IDENTIFIERS = False
 _config.LOG_RESPONSE_IDENTIFIERS = False
 _config.LOG_HANDLER_LEVEL = "none"
 
-ACSE_TIMEOUT_S = 30.0  # for a peer to finish association negotiation
-
 
 class DicomServer:
     """Listens for associations and answers them from an archive."""
@@ -31,7 +34,7 @@ class DicomServer:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._settings = archive.settings.dimse
-        self._server: ThreadedAssociationServer | None = None
+        self._server: Listener | None = None
 
     @property
     def port(self) -> int:
@@ -39,28 +42,43 @@ class DicomServer:
         return int(self._server.server_address[1]) if self._server else self._settings.port
 
     def start(self) -> None:
-        """Begin to listen. Raises SettingsError when the address cannot be taken."""
+        """Begin to listen. Raises SettingsError when the address cannot be taken or a TLS file is wrong."""
         settings = self._settings
-        entity = AE(ae_title=settings.ae_title)
-        entity.maximum_associations = settings.max_associations
-        entity.maximum_pdu_size = settings.max_pdu_bytes
-        entity.acse_timeout = ACSE_TIMEOUT_S
-        entity.dimse_timeout = settings.idle_timeout_s
-        entity.network_timeout = settings.idle_timeout_s
-        entity.require_called_aet = settings.require_called_ae
-        for service in SERVICES:
-            entity.add_supported_context(service, QUERY_SYNTAXES)
-        address = (settings.host, settings.port)
+        connections = Connections()
+        access = AccessControl(settings, connections)
+        tls = server_context(settings.tls)
         try:
-            self._server = entity.start_server(address, block=False, evt_handlers=evt_handlers(self._archive))
+            self._server = self._entity().make_server(
+                (settings.host, settings.port),
+                ssl_context=tls,
+                evt_handlers=[(evt.EVT_REQUESTED, access.handle_request), *evt_handlers(self._archive)],
+                server_class=Listener,
+                settings=settings,
+                connections=connections,
+            )
         except OSError as error:
             raise SettingsError(
                 f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
             ) from error
-        log.info("%s listens on %s:%d", settings.ae_title, settings.host, self.port)
+        self._server.ae._servers.append(self._server)  # what AE.shutdown ends
+        threading.Thread(target=self._server.serve_forever, name="DICOM listener", daemon=True).start()
+        log.info("%s listens on %s:%d%s", settings.ae_title, settings.host, self.port, " with TLS" if tls else "")
 
     def stop(self) -> None:
         """Abort what is under way and close the socket. An object not yet acknowledged is the sender's to repeat."""
         if self._server is not None:
+            self._server.interrupt()
             self._server.ae.shutdown()
             self._server = None
+
+    def _entity(self) -> AE:
+        settings = self._settings
+        entity = AE(ae_title=settings.ae_title)
+        entity.maximum_associations = sys.maxsize  # counted by AccessControl, which knows what a peer is
+        entity.maximum_pdu_size = settings.max_pdu_bytes
+        entity.acse_timeout = settings.negotiation_timeout_s
+        entity.dimse_timeout = settings.idle_timeout_s
+        entity.network_timeout = settings.idle_timeout_s
+        for service in SERVICES:
+            entity.add_supported_context(service, QUERY_SYNTAXES)
+        return entity

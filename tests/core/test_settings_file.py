@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from mripacs.core.refusal import allowed
 from mripacs.core.rules import Conditions, Rule
-from mripacs.core.settings import SECTIONS, Destination, Settings, load_settings
+from mripacs.core.settings import SECTIONS, Destination, Settings, TlsSettings, load_settings
 from tests.real_parts import REPOSITORY
 
 TEXT = (REPOSITORY / "config" / "mripacs.toml").read_text(encoding="utf-8")
@@ -25,6 +25,7 @@ SHOWN = re.compile(r"^(?P<marker>#: |#|)(?:\[+(?P<table>[\w.]+)\]+|(?P<key>\w+) 
 TABLES: dict[str, type[BaseModel]] = {
     **SECTIONS,
     "dimse.destinations.VIEWER": Destination,
+    "dimse.tls": TlsSettings,
     "policy.rules": Rule,
     "policy.rules.when": Conditions,
 }

@@ -1,0 +1,90 @@
+"""Who may associate: by network, by title, and by how many are there already.
+
+A refusal is an A-ASSOCIATE-RJ with the result, source and diagnostic of PS3.8 Table 9-21, and one log line.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from pynetdicom import evt
+
+from mripacs.core.settings import DimseSettings
+from mripacs.dimse.connections import Connections
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Result, source and diagnostic of an A-ASSOCIATE-RJ, and what the log says."""
+
+    result: int
+    source: int
+    diagnostic: int
+    reason: str
+
+
+UNKNOWN_NETWORK = Rejection(1, 1, 1, "its address is in none of the networks")  # permanent, user, no reason given
+UNKNOWN_CALLING_TITLE = Rejection(1, 1, 3, "its title may not call")
+UNKNOWN_CALLED_TITLE = Rejection(1, 1, 7, "no title of ours")
+TOO_MANY = Rejection(2, 3, 2, "too many associations")  # transient, presentation related, local limit exceeded
+TOO_MANY_OF_PEER = Rejection(2, 3, 2, "too many associations of its address")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessControl:
+    """Decides on every association request, on EVT_REQUESTED."""
+
+    settings: DimseSettings
+    connections: Connections
+
+    def handle_request(self, event: evt.Event) -> None:
+        """Reject what may not associate; returns when the rejection is on its way and the connection closed."""
+        requestor = event.assoc.requestor
+        calling, called = (
+            title.strip() for title in (requestor.primitive.calling_ae_title, requestor.primitive.called_ae_title)
+        )
+        rejection = self.judge(calling, called, requestor.address) or self._admit(event)
+        if rejection is None:
+            return
+        log.warning("rejected %r at %s, which calls %r: %s", calling, requestor.address, called, rejection.reason)
+        event.assoc.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
+        event.assoc.kill()
+
+    def judge(self, calling: str, called: str, address: str) -> Rejection | None:
+        """Why titles and address may not associate; None if they may."""
+        settings = self.settings
+        if settings.networks and not self._in_networks(address):
+            return UNKNOWN_NETWORK
+        if settings.calling_ae_titles and not _matches(calling, settings.calling_ae_titles):
+            return UNKNOWN_CALLING_TITLE
+        if settings.require_called_ae and called != settings.ae_title:
+            return None if _matches(called, settings.called_ae_titles) else UNKNOWN_CALLED_TITLE
+        return None
+
+    def _in_networks(self, address: str) -> bool:
+        try:
+            parsed = _unmapped(ip_address(address))
+        except ValueError:
+            return False
+        return any(parsed in network for network in self.settings.networks)
+
+    def _admit(self, event: evt.Event) -> Rejection | None:
+        total, of_peer = self.connections.admit(event.assoc)
+        if total > self.settings.max_associations:
+            return TOO_MANY
+        return TOO_MANY_OF_PEER if of_peer > self.settings.max_associations_per_peer else None
+
+
+def _matches(title: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(title, pattern) for pattern in patterns)
+
+
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """A socket that listens on :: sees an IPv4 peer as ::ffff:a.b.c.d."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,97 @@
+"""Messages put together from their fragments, bounded in memory (PS3.7 6.3, PS3.8 Annex E).
+
+pynetdicom collects a data set whole before a handler can refuse it. Here the buffer that it writes fragments into stops
+keeping them at the limit and only counts the rest, so the association lives and the sender gets its A700 at the end.
+Seams: `Association.dimse`, `DIMSEServiceProvider.receive_primitive`, and the two buffers of `DIMSEMessage`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from pynetdicom import evt
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.pdu_primitives import P_DATA
+
+from mripacs.core.errors import ObjectTooLargeError
+from mripacs.dimse.pdu_reader import INVALID_PDU
+
+log = logging.getLogger(__name__)
+
+MAX_COMMAND_BYTES = 2**16  # real command sets have some hundred bytes
+# Messages received and not yet looked at. A peer waits for each answer (PS3.7 D.3.3.3: no asynchronous operations are
+# negotiated), so one is enough; each may hold a data set of the limit's size.
+MAX_WAITING_MESSAGES = 2
+
+
+class BoundedBuffer(BytesIO):
+    """Keeps up to `limit` bytes; what goes beyond empties it and is only counted, in `received`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+        self.received = 0
+
+    def write(self, data: Any, /) -> int:
+        """Keep or count `data`."""
+        self.received += len(data)
+        if self.received <= self.limit:
+            return super().write(data)
+        if self.tell():
+            self.seek(0)
+            self.truncate()
+        return len(data)
+
+
+def dataset_bytes(buffer: BytesIO | None) -> bytes:
+    """The whole data set of a message. Raises ObjectTooLargeError when it was larger than its buffer keeps."""
+    if isinstance(buffer, BoundedBuffer) and buffer.received > buffer.limit:
+        raise ObjectTooLargeError(f"the data set has {buffer.received} bytes, {buffer.limit} are allowed")
+    return buffer.getvalue() if buffer else b""
+
+
+def bounded_receiving(max_dataset_bytes: int) -> tuple[evt.EventType, Callable[[evt.Event], None]]:
+    """A handler on EVT_CONN_OPEN that bounds the data sets which an association receives."""
+
+    def install(event: evt.Event) -> None:
+        event.assoc.dimse = BoundedDimse(event.assoc, max_dataset_bytes)
+
+    return evt.EVT_CONN_OPEN, install
+
+
+class BoundedDimse(DIMSEServiceProvider):
+    """Takes the place of an association's DIMSE service provider."""
+
+    def __init__(self, association: Any, max_dataset_bytes: int) -> None:
+        super().__init__(association)
+        self.message: DIMSEMessage | None = None
+        self._max_dataset_bytes = max_dataset_bytes
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Add a P-DATA's fragments to the message; a message that cannot be one aborts the association."""
+        if self.message is None:
+            self.message = self._new_message()
+        try:
+            super().receive_primitive(primitive)
+        except Exception as error:  # noqa: BLE001 - a hostile command set raises anything
+            self._abort(f"a message that cannot be read ({type(error).__name__})")
+            return
+        if self.message is not None and self.message.encoded_command_set.received > MAX_COMMAND_BYTES:
+            self._abort("a command set without end")
+        elif self.msg_queue.qsize() > MAX_WAITING_MESSAGES:
+            self._abort("more messages than may wait")
+
+    def _new_message(self) -> DIMSEMessage:
+        message = DIMSEMessage()
+        message.encoded_command_set = BoundedBuffer(MAX_COMMAND_BYTES)
+        message.data_set = BoundedBuffer(self._max_dataset_bytes)
+        return message
+
+    def _abort(self, what: str) -> None:
+        log.warning("association of %s aborted: %s", self.assoc.requestor.address, what)
+        self.message = None
+        self.dul.event_queue.put(INVALID_PDU)
