@@ -10,16 +10,22 @@ import typer
 from mripacs.cli.context import AsJson, print_json, print_table
 from mripacs.cli.files import find_items
 from mripacs.cli.local import progress_bar
-from mripacs.core.errors import NotDicomError, QueryError
+from mripacs.core.errors import NotDicomError, QueryError, SettingsError
 from mripacs.core.settings import LimitSettings
 
 if TYPE_CHECKING:
     from mripacs.dimse.client import Peer
+    from mripacs.dimse.tls import ClientTls
 
 Host = Annotated[str, typer.Argument(help="Name or address of the peer.")]
 Port = Annotated[int, typer.Argument(help="Its TCP port.", min=1, max=65535)]
 Called = Annotated[str, typer.Option("--aec", help="The title to call.")]
 Calling = Annotated[str, typer.Option("--aet", help="Our own title.")]
+Tls = Annotated[bool, typer.Option("--tls", help="DICOM TLS.")]
+Authorities = Annotated[Path | None, typer.Option("--ca", help="With --tls: who signs peers' certificates (PEM).")]
+Certificate = Annotated[Path | None, typer.Option("--cert", help="With --tls: our certificate (PEM).")]
+PrivateKey = Annotated[Path | None, typer.Option("--cert-key", help="Its key, if it is not in the same file.")]
+AnyName = Annotated[bool, typer.Option("--any-name", help="With --tls: the certificate need not name HOST.")]
 LevelOption = Annotated[str, typer.Option("--level", "-l", help="PATIENT, STUDY, SERIES or IMAGE.")]
 Keys = Annotated[list[str] | None, typer.Option("--key", "-k", help="KEYWORD=VALUE, or KEYWORD to have it returned.")]
 
@@ -37,10 +43,20 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _peer(host: str, port: int, called: str, calling: str) -> Peer:
+def _peer(host: str, port: int, called: str, calling: str, tls: ClientTls | None) -> Peer:
     from mripacs.dimse.client import Peer  # noqa: PLC0415 - `mripacs --help` stays light
 
-    return Peer(host, port, called, calling)
+    return Peer(host, port, called, calling, tls=tls)
+
+
+def _tls(
+    wanted: bool, authorities: Path | None, certificate: Path | None, key: Path | None, any_name: bool
+) -> ClientTls | None:
+    from mripacs.dimse.tls import ClientTls  # noqa: PLC0415 - as above
+
+    if not wanted and (authorities or certificate or key or any_name):
+        raise SettingsError("--ca, --cert, --cert-key and --any-name need --tls")
+    return ClientTls(authorities, certificate, key, check_name=not any_name) if wanted else None
 
 
 def _parse_keys(keys: list[str] | None, level: str) -> dict[str, str]:
@@ -51,11 +67,21 @@ def _parse_keys(keys: list[str] | None, level: str) -> dict[str, str]:
     return {**dict.fromkeys(DEFAULT_KEYS[level.upper()], ""), **given}
 
 
-def echo(host: Host, port: Port, aec: Called = "MRIPACS", aet: Calling = "MRIPACS-SCU") -> None:
+def echo(
+    host: Host,
+    port: Port,
+    aec: Called = "MRIPACS",
+    aet: Calling = "MRIPACS-SCU",
+    tls: Tls = False,
+    ca: Authorities = None,
+    cert: Certificate = None,
+    cert_key: PrivateKey = None,
+    any_name: AnyName = False,
+) -> None:
     """C-ECHO: is a DICOM application entity there? Exit code 69 if not."""
     from mripacs.dimse import client  # noqa: PLC0415 - as above
 
-    client.echo(_peer(host, port, aec, aet))
+    client.echo(_peer(host, port, aec, aet, _tls(tls, ca, cert, cert_key, any_name)))
     typer.echo(f"{aec} at {host}:{port} answers")
 
 
@@ -65,6 +91,11 @@ def send(
     paths: Annotated[list[Path], typer.Argument(help="Files, folders or zip archives.")],
     aec: Called = "MRIPACS",
     aet: Calling = "MRIPACS-SCU",
+    tls: Tls = False,
+    ca: Authorities = None,
+    cert: Certificate = None,
+    cert_key: PrivateKey = None,
+    any_name: AnyName = False,
     as_json: AsJson = False,
 ) -> None:
     """C-STORE files as they are, in their own transfer syntax. Exit code 69 if any was not taken."""
@@ -78,7 +109,7 @@ def send(
         except NotDicomError:
             skipped += 1
     with progress_bar(hidden=as_json) as bar:
-        answers = client.send(_peer(host, port, aec, aet), objects)
+        answers = client.send(_peer(host, port, aec, aet, _tls(tls, ca, cert, cert_key, any_name)), objects)
         results = list(bar.track(answers, total=len(objects), description="sending"))
     rejected = [result for result in results if not result.accepted]
     if as_json:
@@ -105,13 +136,18 @@ def find(
     key: Keys = None,
     aec: Called = "MRIPACS",
     aet: Calling = "MRIPACS-SCU",
+    tls: Tls = False,
+    ca: Authorities = None,
+    cert: Certificate = None,
+    cert_key: PrivateKey = None,
+    any_name: AnyName = False,
     as_json: AsJson = False,
 ) -> None:
     """C-FIND: list what matches, for instance `mripacs find HOST PORT -k "PatientName=DOE*" -k StudyDate=2020-`."""
     from mripacs.dimse import client  # noqa: PLC0415 - as above
 
     keys = _parse_keys(key, level)
-    rows = list(client.find(_peer(host, port, aec, aet), level.upper(), keys))
+    rows = list(client.find(_peer(host, port, aec, aet, _tls(tls, ca, cert, cert_key, any_name)), level.upper(), keys))
     if as_json:
         print_json(rows)
     else:
@@ -126,13 +162,18 @@ def get(
     key: Keys = None,
     aec: Called = "MRIPACS",
     aet: Calling = "MRIPACS-SCU",
+    tls: Tls = False,
+    ca: Authorities = None,
+    cert: Certificate = None,
+    cert_key: PrivateKey = None,
+    any_name: AnyName = False,
     as_json: AsJson = False,
 ) -> None:
     """C-GET: fetch what the keys name, for instance `-l STUDY -k StudyInstanceUID=1.2.3`, as files."""
     from mripacs.cli.fetching import get_files  # noqa: PLC0415 - as above
 
     keys = {keyword: value for keyword, value in _parse_keys(key, level).items() if value}
-    counts = get_files(_peer(host, port, aec, aet), level.upper(), keys, out)
+    counts = get_files(_peer(host, port, aec, aet, _tls(tls, ca, cert, cert_key, any_name)), level.upper(), keys, out)
     if as_json:
         print_json({**counts, "folder": out})
     else:

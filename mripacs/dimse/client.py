@@ -22,6 +22,7 @@ from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
 from mripacs.dimse import identifiers, raw_send
 from mripacs.dimse.handlers import MAX_CONTEXTS
 from mripacs.dimse.sockets import NO_DELAY
+from mripacs.dimse.tls import ClientTls
 
 SUCCESSES = frozenset({0x0000, 0xB000, 0xB006, 0xB007})  # success, and the warnings of C-STORE (PS3.4 Table B.2-1)
 PENDING = frozenset({0xFF00, 0xFF01})
@@ -37,6 +38,7 @@ class Peer:
     ae_title: str = "MRIPACS"
     calling_ae: str = "MRIPACS-SCU"
     timeout_s: float = 30.0
+    tls: ClientTls | None = None  # None: plain DICOM
 
     def __str__(self) -> str:
         return f"{self.ae_title} at {self.host}:{self.port}"
@@ -158,6 +160,7 @@ def _associated(
         contexts=contexts,
         ae_title=peer.ae_title,
         ext_neg=roles or [],
+        tls_args=(peer.tls.context(), peer.host) if peer.tls else None,
         evt_handlers=[NO_DELAY, *(handlers or [])],
     )
     if not association.is_established:
