@@ -54,7 +54,9 @@ def compress(job: CompressionJob) -> Compressed:
         except (CodecError, PixelDataError) as error:
             obstacles.append(f"{attempt.__name__.strip('_')}: {error}")
         except Exception as error:  # noqa: BLE001 - G2: a defect of a codec must not cost the instance either
-            obstacles.append(f"{attempt.__name__.strip('_')}: unexpected {type(error).__name__}: {error}")
+            obstacles.append(
+                f"{attempt.__name__.strip('_')}: unexpected {type(error).__name__}"
+            )  # its text may hold data
     return keep_verbatim(job, obstacles if job.decision.tier is not Tier.VERBATIM else [])
 
 
