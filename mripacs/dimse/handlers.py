@@ -17,6 +17,7 @@ from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
 from mripacs.dimse import identifiers, move_check, raw_send, statuses
 from mripacs.dimse.negotiation import accept_echo, accept_relational_queries, accept_storage_contexts
 from mripacs.dimse.receiving import bounded_receiving, dataset_bytes
+from mripacs.dimse.reporting import CommitmentProvider
 from mripacs.dimse.sockets import NO_DELAY
 from mripacs.retrieve.fetch import syntaxes_of
 from mripacs.retrieve.matching import parse_query, parse_selection
@@ -30,12 +31,17 @@ MAX_CONTEXTS = 128  # presentation context IDs are the odd numbers to 255 (PS3.8
 
 
 def evt_handlers(
-    archive: Archive, destinations: Mapping[str, Destination] | None = None
+    archive: Archive,
+    destinations: Mapping[str, Destination] | None = None,
+    commitment: CommitmentProvider | None = None,
 ) -> list[tuple[evt.EventType, Callable[..., Any]]]:
     """Handlers for `AE.start_server(evt_handlers=...)`: storage, query and retrieve from `archive`.
 
-    destinations : AE titles that C-MOVE may send to; the archive's settings where it is None.
-    Storage contexts are accepted as they are proposed; add contexts for Verification and Query/Retrieve to the AE.
+    destinations : AE titles that C-MOVE and reports on storage commitment may be sent to; the archive's settings where
+        it is None.
+    commitment : who answers requests for storage commitment; made here where it is None.
+    Storage contexts are accepted as they are proposed; add contexts for Verification, Query/Retrieve and
+    Storage Commitment to the AE.
     """
     raw_send.install()
     move_check.install()
@@ -50,6 +56,7 @@ def evt_handlers(
         (evt.EVT_C_FIND, _bind(_handle_find, archive)),
         (evt.EVT_C_GET, _bind(_handle_get, archive)),
         (evt.EVT_C_MOVE, _bind(_handle_move, archive, known)),
+        (evt.EVT_N_ACTION, (commitment or CommitmentProvider(archive, known)).handle_action),
     ]
 
 

@@ -8,13 +8,18 @@ Seams: `Association.dimse`, `DIMSEServiceProvider.receive_primitive`, and the tw
 from __future__ import annotations
 
 import logging
+import queue
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
 from pynetdicom import evt
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
 
 from mripacs.core.errors import ObjectTooLargeError
@@ -26,6 +31,7 @@ MAX_COMMAND_BYTES = 2**16  # real command sets have some hundred bytes
 # Messages received and not yet looked at. A peer waits for each answer (PS3.7 D.3.3.3: no asynchronous operations are
 # negotiated), so one is enough; each may hold a data set of the limit's size.
 MAX_WAITING_MESSAGES = 2
+POLL_S = 0.1  # how soon the end of an association is seen while an answer is waited for
 
 
 class BoundedBuffer(BytesIO):
@@ -63,12 +69,30 @@ def bounded_receiving(max_dataset_bytes: int) -> tuple[evt.EventType, Callable[[
     return evt.EVT_CONN_OPEN, install
 
 
+class _MessageQueue(queue.Queue[Any]):
+    """Messages for the association's own thread; the answers to event reports go to who sent these."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.event_reports: queue.Queue[N_EVENT_REPORT] = queue.Queue()
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        message = item[1]
+        if isinstance(message, N_EVENT_REPORT) and message.is_valid_response:
+            self.event_reports.put(message)
+        else:
+            super().put(item, block, timeout)
+
+
 class BoundedDimse(DIMSEServiceProvider):
     """Takes the place of an association's DIMSE service provider."""
 
     def __init__(self, association: Any, max_dataset_bytes: int) -> None:
         super().__init__(association)
         self.message: DIMSEMessage | None = None
+        self.msg_queue = _MessageQueue()
+        self._sending = threading.Lock()
+        self._reporting = threading.Lock()
         self._max_dataset_bytes = max_dataset_bytes
 
     def receive_primitive(self, primitive: P_DATA) -> None:
@@ -84,6 +108,22 @@ class BoundedDimse(DIMSEServiceProvider):
             self._abort("a command set without end")
         elif self.msg_queue.qsize() > MAX_WAITING_MESSAGES:
             self._abort("more messages than may wait")
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send a message whole: fragments of two must not mix (PS3.8 E.1)."""
+        with self._sending:
+            super().send_msg(primitive, context_id)
+
+    def report_event(self, request: N_EVENT_REPORT, context_id: int) -> int | None:
+        """Send an N-EVENT-REPORT beside other messages; the answer's status, None when there is none in time."""
+        with self._reporting:
+            self.send_msg(request, context_id)
+            deadline = time.monotonic() + (self.dimse_timeout or 0)
+            while self.assoc.is_established and time.monotonic() < deadline:
+                with suppress(queue.Empty):
+                    status: int = self.msg_queue.event_reports.get(timeout=POLL_S).Status
+                    return status
+        return None
 
     def _new_message(self) -> DIMSEMessage:
         message = DIMSEMessage()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from pynetdicom import AE, _config, evt
 
@@ -15,6 +16,7 @@ from mripacs.dimse.connections import Connections
 from mripacs.dimse.handlers import evt_handlers
 from mripacs.dimse.listener import Listener
 from mripacs.dimse.negotiation import QUERY_SYNTAXES, SERVICES
+from mripacs.dimse.reporting import CommitmentProvider
 from mripacs.dimse.tls import server_context
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class DicomServer:
         self._archive = archive
         self._settings = archive.settings.dimse
         self._server: Listener | None = None
+        self._commitment = CommitmentProvider(archive, self._settings.destinations)
 
     @property
     def port(self) -> int:
@@ -51,7 +54,7 @@ class DicomServer:
             self._server = self._entity().make_server(
                 (settings.host, settings.port),
                 ssl_context=tls,
-                evt_handlers=[(evt.EVT_REQUESTED, access.handle_request), *evt_handlers(self._archive)],
+                evt_handlers=[(evt.EVT_REQUESTED, access.handle_request), *self._handlers()],
                 server_class=Listener,
                 settings=settings,
                 connections=connections,
@@ -66,10 +69,14 @@ class DicomServer:
 
     def stop(self) -> None:
         """Abort what is under way and close the socket. An object not yet acknowledged is the sender's to repeat."""
+        self._commitment.close()
         if self._server is not None:
             self._server.interrupt()
             self._server.ae.shutdown()
             self._server = None
+
+    def _handlers(self) -> list[tuple[evt.EventType, Callable[..., Any]]]:
+        return evt_handlers(self._archive, commitment=self._commitment)
 
     def _entity(self) -> AE:
         settings = self._settings

@@ -49,3 +49,9 @@ def test_the_listener_is_made_and_ended_by_the_entity():
     assert "self.ae._servers.remove(" in source_of(AssociationServer.shutdown)
     assert "self.finish_request(" in source_of(ThreadedAssociationServer.process_request_thread)
     assert "wrap_socket(" in source_of(AssociationServer.get_request)  # the handshake that Listener moves
+
+
+def test_messages_are_queued_by_put():
+    source = source_of(DIMSEServiceProvider.receive_primitive)
+    assert "self.msg_queue.put((context_id, " in source
+    assert "self.msg_queue.get(" in source_of(DIMSEServiceProvider.get_msg)
