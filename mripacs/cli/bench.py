@@ -14,7 +14,8 @@ import typer
 from mripacs.cli.context import AsJson, print_json, print_table
 from mripacs.cli.files import find_items
 from mripacs.cli.local import progress_bar
-from mripacs.core.settings import load_settings
+from mripacs.core.logging import configure_logging
+from mripacs.core.settings import LogSettings, load_settings
 
 if TYPE_CHECKING:
     from mripacs.archive import Archive
@@ -63,6 +64,7 @@ def sizes(
     policy = {"rules": [{"name": "lossless", "keep": "lossless"}]} if lossless else {}
     from mripacs.archive import Archive  # noqa: PLC0415 - `mripacs --help` stays light
 
+    configure_logging(LogSettings(level="ERROR"))
     with tempfile.TemporaryDirectory(prefix="mripacs-sizes-") as folder:
         settings = load_settings(flags={"archive": {"directory": folder}, "policy": policy}, environment={})
         items = list(find_items(folders, settings.limits.max_object_bytes))
