@@ -9,9 +9,11 @@ with mripacs.Archive.open("archive-folder") as archive:
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -28,7 +30,6 @@ from mripacs.core.model import (
     Receipt,
     ReceivedFrom,
     ReceivedObject,
-    VerifyFinding,
 )
 from mripacs.core.settings import Settings, load_settings
 from mripacs.dicom import datasets, part10
@@ -37,7 +38,8 @@ from mripacs.ingest.receive import Ingest, inspect
 from mripacs.ingest.workers import Workers, start_workers
 from mripacs.retrieve.fetch import Retrieve
 from mripacs.retrieve.matching import parse_level, parse_query
-from mripacs.retrieve.verify import verify_archive
+from mripacs.retrieve.scrub import Scrub
+from mripacs.retrieve.verify import Verification
 from mripacs.store import Store
 
 if TYPE_CHECKING:
@@ -144,6 +146,12 @@ class Archive:
         """Every instance's identity, in the order of their UIDs; instances stored meanwhile may be left out."""
         return (self.identify(uid) for uid in self._store.iterate_uids())
 
+    def record(
+        self, kind: str, *, source: ReceivedFrom | None = None, uid: str = "", outcome: str = "", detail: str = ""
+    ) -> None:
+        """Write an audit event; `uid` is the instance, series or study that it is about. No patient data."""
+        self._store.record(kind, source=source, uid=uid, outcome=outcome, detail=detail)
+
     def statistics(self) -> ArchiveStatistics:
         """Totals of what was received and what is kept."""
         return self._store.statistics()
@@ -152,9 +160,23 @@ class Archive:
         """Stored bytes of the header references, by Series Instance UID: what the instances' headers rest on."""
         return self._store.reference_bytes()
 
-    def verify(self) -> Iterator[tuple[str, list[VerifyFinding]]]:
-        """Read every instance and check every digest and proof; see `retrieve.verify.verify_archive`."""
-        return verify_archive(self._store)
+    def verify(self, *, repair: bool = False, resume: bool = False, rate: float | None = None) -> Verification:
+        """Read every instance and check every digest and proof: iterate over what is returned.
+
+        repair : quarantine what is damaged, drop what belongs to nothing, derive counts anew.
+        resume : go on where an interrupted verification stopped. rate : instances a second at most.
+        """
+        return Verification(self._store, resume=resume, repair=repair, rate=rate)
+
+    def quarantined(self) -> list[InstanceIdentity]:
+        """The instances that are not given out because they were found damaged."""
+        return self._store.quarantined()
+
+    def scrub(self, ended: threading.Event) -> None:
+        """Verify by the settings' schedule until `ended` is set; returns at once when it is switched off."""
+        hours, rate = self.settings.archive.scrub_interval_hours, self.settings.archive.scrub_rate
+        if hours:
+            Scrub(self._store, timedelta(hours=hours), rate).run(ended)
 
     def export(self, identity: InstanceIdentity, directory: Path) -> Path:
         """Write an instance as a Part 10 file under study/series/instance.dcm; gives its path."""

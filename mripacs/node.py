@@ -21,6 +21,8 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         self._archive = Archive.open(settings=settings, workers=settings.archive.workers)
         self._server = DicomServer(self._archive)
+        self._ended = threading.Event()
+        self._scrub = threading.Thread(target=self._archive.scrub, args=(self._ended,), name="scrub")
 
     @property
     def archive(self) -> Archive:
@@ -36,6 +38,7 @@ class Node:
         try:
             self._archive.wait_until_ready()
             self._server.start()
+            self._scrub.start()
         except BaseException:
             self._archive.close()
             raise
@@ -43,6 +46,8 @@ class Node:
 
     def __exit__(self, *_: object) -> None:
         self._server.stop()
+        self._ended.set()
+        self._scrub.join()
         self._archive.close()
         log.info("stopped")
 

@@ -28,6 +28,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_event"),
     )
     op.create_table(
+        "progress",
+        sa.Column("name", CODE_POINTS, nullable=False),
+        sa.Column("last_id", ROW_ID, nullable=False),
+        sa.Column("checked", sa.BigInteger(), nullable=False),
+        sa.Column("findings", sa.JSON(), nullable=False),
+        sa.Column("updated_at", CODE_POINTS, nullable=False),
+        sa.Column("finished_at", CODE_POINTS, nullable=True),
+        sa.PrimaryKeyConstraint("name", name="pk_progress"),
+    )
+    op.create_table(
         "study",
         sa.Column("id", ROW_ID, nullable=False),
         sa.Column("study_instance_uid", CODE_POINTS, nullable=False),
@@ -48,6 +58,7 @@ def upgrade() -> None:
         sa.Column("number_of_instances", sa.Integer(), nullable=False),
         sa.Column("patient_attributes", sa.JSON(), nullable=False),
         sa.Column("attributes", sa.JSON(), nullable=False),
+        sa.Column("row_digest", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_study"),
         sa.UniqueConstraint("study_instance_uid", name="uq_study_study_instance_uid"),
     )
@@ -66,6 +77,7 @@ def upgrade() -> None:
         sa.Column("number_of_instances", sa.Integer(), nullable=False),
         sa.Column("attributes", sa.JSON(), nullable=False),
         sa.Column("instance_attributes", sa.JSON(), nullable=False),
+        sa.Column("row_digest", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["study_id"], ["study.id"], name="fk_series_study_id_study", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_series"),
         sa.UniqueConstraint("study_id", "series_instance_uid", name="uq_series_study_id_series_instance_uid"),
@@ -109,6 +121,8 @@ def upgrade() -> None:
         sa.Column("source_pixel_digest", sa.LargeBinary(), nullable=True),
         sa.Column("decoded_pixel_digest", sa.LargeBinary(), nullable=True),
         sa.Column("certificate", sa.JSON(), nullable=False),
+        sa.Column("row_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("state", CODE_POINTS, nullable=False),
         sa.ForeignKeyConstraint(["series_id"], ["series.id"], name="fk_instance_series_id_series", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_instance"),
     )
@@ -154,5 +168,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("payload", "instance_uid", "header", "instance", "header_reference", "series", "study", "event"):
+    for table in ("payload", "instance_uid", "header", "instance", "header_reference", "series", "study", "progress", "event"):
         op.drop_table(table)

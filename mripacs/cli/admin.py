@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from mripacs.cli import admin_delete
+from mripacs.cli import admin_delete, admin_verify
 from mripacs.cli.context import AsJson, open_archive, options_of, print_json, print_table, size
-from mripacs.cli.local import progress_bar
 from mripacs.core.model import ArchiveStatistics, Certificate, InstanceIdentity
-
-if TYPE_CHECKING:
-    from mripacs.core.model import VerifyFinding
 
 app = typer.Typer(help="Statistics, certificates, verification, deletion, policy, database.", no_args_is_help=True)
 policy_app = typer.Typer(help="The rules that choose how objects are kept.", no_args_is_help=True)
 db_app = typer.Typer(help="The database's schema and space.", no_args_is_help=True)
 app.add_typer(policy_app, name="policy")
 app.add_typer(db_app, name="db")
+admin_verify.register(app)
 admin_delete.register(app, db_app)
 
 
@@ -137,28 +134,6 @@ def _frame_row(frame: Any) -> list[object]:
         frame.max_error,
         "exact" if frame.psnr_db is None else f"{frame.psnr_db:.2f}",
     ]
-
-
-@app.command()
-def verify(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Read everything, check every digest and every proof of stability. Exit code 74 if anything is wrong."""
-    findings: list[VerifyFinding] = []
-    checked = 0
-    with open_archive(ctx) as archive, progress_bar(hidden=as_json) as bar:
-        task = bar.add_task("verifying", total=archive.statistics().instances)
-        for uid, found in archive.verify():
-            findings.extend(found)
-            checked += bool(uid)
-            bar.update(task, completed=checked)
-    if as_json:
-        print_json({"checked": checked, "findings": [asdict(finding) for finding in findings]})
-    else:
-        typer.echo(f"{checked} instances checked, {len(findings)} findings")
-        if findings:
-            rows = [[finding.sop_instance_uid, finding.what, finding.detail] for finding in findings]
-            print_table("Findings", ("instance", "part", "what is wrong"), rows)
-    if findings:
-        raise typer.Exit(74)
 
 
 @policy_app.command()

@@ -219,6 +219,7 @@ class InstanceIdentity:
     payload_bytes: int
     header_bytes: int  # as stored, compressed; the share of a reference is not counted
     received_at: str  # ISO 8601, UTC
+    quarantined: bool = False  # found damaged: it is listed but never given out
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +319,17 @@ class VerifyFinding:
     sop_instance_uid: str
     what: str  # the part: "payload", "header", "header reference", "pixels", "stability", "index"
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyProgress:
+    """How far a verification has come; kept in the archive, so that it can go on after an interruption."""
+
+    last_id: int = 0  # row number of the instance looked at last
+    checked: int = 0
+    findings: tuple[VerifyFinding, ...] = ()
+    updated_at: str = ""  # ISO 8601, UTC
+    finished_at: str | None = None  # None: under way, or interrupted
 
 
 @dataclass(frozen=True, slots=True)

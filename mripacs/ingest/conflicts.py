@@ -17,6 +17,11 @@ def refuse(stored: InstanceIdentity, received: ReceivedObject) -> ConflictError:
     return ConflictError(f"another object is stored under {received.sop_instance_uid}: {_digests(stored, received)}")
 
 
+def is_same(stored: InstanceIdentity, received: ReceivedObject) -> bool:
+    """Whether the very bytes came that the stored instance was made of, going by its certificate alone."""
+    return hashlib.sha256(received.dataset).hexdigest() == stored.certificate.received_digest
+
+
 def keep(store: Store, stored: InstanceIdentity, received: ReceivedObject, source: ReceivedFrom) -> None:
     """Note that the stored object stays and that the newcomer, though acknowledged, was not stored."""
     detail = _digests(stored, received)

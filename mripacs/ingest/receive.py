@@ -112,6 +112,11 @@ class Ingest:
                 stored = self.store.identify(received.sop_instance_uid)  # another association was faster
                 if stored is None:
                     raise
+        if stored.quarantined and (conflicts.is_same(stored, received) or self.settings.on_conflict == "replace"):
+            compressed = compressed or self._compress(received, inspected.decision)
+            return self._commit(received, inspected.attributes, compressed, replace=True)
+        if stored.quarantined:
+            raise conflicts.refuse(stored, received)
         if is_resend(stored, received, self.store, self.served, self.limits):
             return _receipt(Disposition.DUPLICATE, stored)
         if self.settings.on_conflict == "refuse":

@@ -11,9 +11,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from mripacs.core.errors import DamagedInstanceError
-from mripacs.core.model import Certificate
+from mripacs.core.model import Certificate, Generation, Tier
 
 _DIGESTS = ("received_digest", "source_pixel_digest", "decoded_pixel_digest")
+_NO_CERTIFICATE = Certificate(
+    tier=Tier.VERBATIM,
+    rule="none",
+    reason="the certificate is damaged",
+    codec=None,
+    target=None,
+    generation=Generation.LOSSLESS,
+    received_digest="",
+    source_pixel_digest=None,
+    decoded_pixel_digest=None,
+    frames=(),
+    received_bytes=0,
+    received_pixel_bytes=0,
+    restores_received=False,
+)
 _COLUMNS = ("tier", "codec", "generation", "received_bytes")
 
 
@@ -40,6 +55,14 @@ def from_columns(row: Mapping[str, Any]) -> Certificate:
         raise DamagedInstanceError(
             f"instance {row['sop_instance_uid']}: its certificate in the index is damaged"
         ) from error
+
+
+def from_damaged(row: Mapping[str, Any]) -> Certificate:
+    """Of a quarantined instance: its certificate if it can be read, else one that promises nothing."""
+    try:
+        return from_columns(row)
+    except DamagedInstanceError:
+        return _NO_CERTIFICATE
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,11 @@ from mripacs.core.model import VerifyFinding
 from mripacs.store import schema
 from mripacs.store.headers import ReferenceCache
 from mripacs.store.reading import Row, checked_header, checked_payload, find_reference, read_reference, rows_with_blobs
+from mripacs.store.seals import instance_is_intact, series_is_intact, study_is_intact
+from mripacs.store.tallies import joined_modalities
+
+NO_MATCH = "does not match its digest"
+ROWS_AT_ONCE = 500
 
 _study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
 
@@ -28,6 +33,10 @@ def verify_bytes(connection: Connection, uid: str) -> list[VerifyFinding]:
     except DamagedInstanceError as error:
         return [*findings, VerifyFinding(served, "header reference", str(error))]
     findings += _attempt(served, "header", lambda: checked_header(row, reference))
+    if not instance_is_intact(row):
+        findings.append(VerifyFinding(served, "index", f"the row of the instance {NO_MATCH}"))
+    if row["state"] != schema.STORED:
+        findings.append(VerifyFinding(served, "quarantine", f"its state is {row['state']}: it is not given out"))
     return findings + _wrong_sizes(served, row)
 
 
@@ -38,7 +47,8 @@ def check_references(connection: Connection) -> list[VerifyFinding]:
         for part, detail, statement in _INCONSISTENT
         for uid in connection.execute(statement).scalars()
     ]
-    return findings + list(_damaged_references(connection))
+    damaged = (_damaged_references, _damaged_studies, _damaged_series)
+    return findings + [finding for find in damaged for finding in find(connection)]
 
 
 def _attempt(uid: str, part: str, check: Callable[[], object]) -> Iterator[VerifyFinding]:
@@ -67,6 +77,28 @@ def _damaged_references(connection: Connection) -> Iterator[VerifyFinding]:
             yield VerifyFinding(series_uid, "header reference", f"header reference {row_id} of the series {error}")
 
 
+def _damaged_studies(connection: Connection) -> Iterator[VerifyFinding]:
+    """Rows that do not match their digest, and modalities that are not those of their series."""
+    rows = select(schema.study).execution_options(yield_per=ROWS_AT_ONCE)
+    modalities: dict[int, list[str | None]] = {}
+    for study_id, modality in connection.execute(select(_series.study_id, _series.modality)):
+        modalities.setdefault(study_id, []).append(modality)
+    for row in connection.execute(rows).mappings():
+        if not study_is_intact(row):
+            yield VerifyFinding(row["study_instance_uid"], "index", f"the row of the study {NO_MATCH}")
+        if row["modalities"] != joined_modalities(modalities.get(row["id"], [])):
+            yield VerifyFinding(
+                row["study_instance_uid"], "index", "the study's modalities are not those of its series"
+            )
+
+
+def _damaged_series(connection: Connection) -> Iterator[VerifyFinding]:
+    rows = select(schema.series, _study.study_instance_uid).join(schema.study, _study.id == _series.study_id)
+    for row in connection.execute(rows.execution_options(yield_per=ROWS_AT_ONCE)).mappings():
+        if not series_is_intact(row):
+            yield VerifyFinding(row["series_instance_uid"], "index", f"the row of the series {NO_MATCH}")
+
+
 def _count(of: ColumnElement[Any], *where: ColumnElement[bool]) -> ColumnElement[int]:
     return select(func.count(of)).where(*where).scalar_subquery()
 
@@ -79,6 +111,12 @@ _instances_of_study = (
     .scalar_subquery()
 )
 _header, _payload, _uid = schema.header.c, schema.payload.c, schema.instance_uid.c
+
+CANNOT_BE_FOUND = _count(
+    _uid.uid,
+    _uid.instance_id == _instance.id,
+    _uid.uid.in_([_instance.sop_instance_uid, _instance.original_sop_instance_uid]),
+) != case((_instance.original_sop_instance_uid.is_(None), 1), else_=2)
 
 # What is wrong, where, and the UIDs that it is wrong of.
 _INCONSISTENT: tuple[tuple[str, str, Select[Any]], ...] = (
@@ -114,13 +152,29 @@ _INCONSISTENT: tuple[tuple[str, str, Select[Any]], ...] = (
     (
         "index",
         "the instance cannot be found by its UIDs",
-        select(_instance.sop_instance_uid).where(
-            _count(
-                _uid.uid,
-                _uid.instance_id == _instance.id,
-                _uid.uid.in_([_instance.sop_instance_uid, _instance.original_sop_instance_uid]),
+        select(_instance.sop_instance_uid).where(CANNOT_BE_FOUND),
+    ),
+    (
+        "index",
+        "the UID leads to an instance that has another",
+        select(_uid.uid)
+        .join(schema.instance_uid, _uid.instance_id == _instance.id)
+        .where(
+            _uid.uid != _instance.sop_instance_uid,
+            or_(_instance.original_sop_instance_uid.is_(None), _uid.uid != _instance.original_sop_instance_uid),
+        ),
+    ),
+    (
+        "header reference",
+        "the header's reference is of another series or transfer syntax",
+        select(_instance.sop_instance_uid)
+        .join(schema.header, _header.instance_id == _instance.id)
+        .join(schema.header_reference, schema.header_reference.c.id == _header.reference_id)
+        .where(
+            or_(
+                schema.header_reference.c.series_id != _instance.series_id,
+                schema.header_reference.c.transfer_syntax != _instance.transfer_syntax,
             )
-            != case((_instance.original_sop_instance_uid.is_(None), 1), else_=2)
         ),
     ),
     (

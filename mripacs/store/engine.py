@@ -25,6 +25,7 @@ SNAPSHOT = {
 BUSY_TIMEOUT_S = 30  # how long a writer waits for another process's transaction
 POOL_CONNECTIONS = 8  # kept open
 POOL_OVERFLOW = 56  # opened on demand: one per association and some for queries
+DAMAGED_JSON: dict[str, Any] = {"": "damaged"}  # no attribute and no field of a certificate has an empty name
 WRITES = "mripacs_writes"  # execution option of connections that will write
 
 
@@ -71,6 +72,7 @@ def _open_sqlite(url: URL, foreign_keys: bool) -> Engine:
     engine = create_engine(
         url,
         json_serializer=compact_json,
+        json_deserializer=read_json,
         pool_size=POOL_CONNECTIONS,
         max_overflow=POOL_OVERFLOW,
         connect_args={"timeout": BUSY_TIMEOUT_S},
@@ -85,6 +87,7 @@ def _open_sqlite(url: URL, foreign_keys: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def _set_pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
+        connection.text_factory = _read_text
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
 
@@ -100,6 +103,7 @@ def _open_postgresql(url: URL, _foreign_keys: bool) -> Engine:
     return create_engine(
         url,
         json_serializer=compact_json,
+        json_deserializer=read_json,
         pool_size=POOL_CONNECTIONS,
         max_overflow=POOL_OVERFLOW,
         pool_pre_ping=True,  # a restarted server costs no instance
@@ -113,3 +117,17 @@ _OPENERS: dict[str, Callable[[URL, bool], Engine]] = {"sqlite": _open_sqlite, "p
 def compact_json(value: Any) -> str:
     """JSON without blanks, in code points: the columns are read by people too."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def read_json(text: str | bytes) -> dict[str, Any]:
+    """A JSON object; DAMAGED_JSON for what is none, so that the row can still be read and named by a digest's check."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return DAMAGED_JSON
+    return value if isinstance(value, dict) else DAMAGED_JSON
+
+
+def _read_text(stored: bytes) -> str:
+    """SQLite's text; bytes that are no UTF-8 become U+FFFD, and a row's digest tells."""
+    return stored.decode("utf-8", "replace")

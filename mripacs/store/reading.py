@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, select
 from mripacs.core.errors import DamagedInstanceError, QueryError
 from mripacs.core.model import InstanceIdentity, InstanceSelection, StoredInstance
 from mripacs.store import schema
-from mripacs.store.certificates import from_columns
+from mripacs.store.certificates import from_columns, from_damaged
 from mripacs.store.headers import Reference, ReferenceCache, digest, unpack
 from mripacs.store.match_forms import text_form
+from mripacs.store.seals import instance_is_intact
 
 MAX_UIDS = 30_000  # bound parameters: SQLite takes 32766, PostgreSQL 65535 in a statement
 Row = Mapping[Any, Any]  # values by column name
@@ -42,6 +43,9 @@ _NAMED = (
 )
 _IDENTITIES = select(*_IDENTITY).select_from(HIERARCHY)
 _IDENTITY_BY_UID = _IDENTITIES.where(_instance.id == _NAMED)
+INDEX_ROWS = select(*_IDENTITY, _header.reference_id.label("header_reference_id")).select_from(
+    HIERARCHY.outerjoin(schema.header, _header.instance_id == _instance.id)
+)  # all that the digest of an instance's row is over
 _BLOBS_BY_UID = (
     select(*_IDENTITY, *_BLOBS)
     .select_from(
@@ -115,14 +119,30 @@ def page_of_uids(connection: Connection, after: str | None, length: int) -> list
     return list(connection.execute(served).scalars())
 
 
+def page_of_instances(connection: Connection, after: int, length: int) -> list[tuple[int, str]]:
+    """The next row numbers of instances, in their order, with the UIDs they are served under."""
+    rows = select(_instance.id, _instance.sop_instance_uid).where(_instance.id > after).order_by(_instance.id)
+    return [(row.id, row.sop_instance_uid) for row in connection.execute(rows.limit(length))]
+
+
+def quarantined_identities(connection: Connection) -> list[InstanceIdentity]:
+    """The instances that are not given out because they were found damaged."""
+    statement = _IDENTITIES.where(_instance.state != schema.STORED).order_by(*ORDER)
+    return [_identity(row) for row in connection.execute(statement).mappings()]
+
+
 def load_instance(connection: Connection, uid: str, cache: ReferenceCache) -> StoredInstance | None:
     """The instance's bytes; None when the UID is unknown; DamagedInstanceError naming the part that is wrong."""
     row = connection.execute(_BLOBS_BY_UID, {"uid": uid}).mappings().first()
     if row is None:
         return None
     identity = _identity(row)
+    if identity.quarantined:
+        raise damaged(row, "data", "were found damaged: it is in quarantine")
     payload = checked_payload(row)
     header = checked_header(row, find_reference(connection, row, cache))
+    if not instance_is_intact(row):
+        raise damaged(row, "index row", "does not match its digest")
     return StoredInstance(identity, header, row["pixel_offset"], payload)
 
 
@@ -204,8 +224,9 @@ def _identity(row: Row) -> InstanceIdentity:
         study_instance_uid=row["study_instance_uid"],
         series_instance_uid=row["series_instance_uid"],
         transfer_syntax=row["transfer_syntax"],
-        certificate=from_columns(row),
+        certificate=from_columns(row) if row["state"] == schema.STORED else from_damaged(row),
         payload_bytes=row["payload_bytes"],
         header_bytes=row["header_bytes"],
         received_at=row["received_at"],
+        quarantined=row["state"] != schema.STORED,
     )

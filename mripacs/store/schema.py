@@ -4,6 +4,7 @@
                 │            └──< instance_uid                 every UID an instance answers to
                 └──< header_reference <── header               what headers of the series are packed against
     event                                                      audit trail; outlives what it speaks of
+    progress                                                   how far each verification has come
 
 Attributes of a level are one JSON object, as received; the columns beside it are *match forms* of those that are asked
 for often (mripacs.store.match_forms), cut to an indexable length, never given out. The first instance of a study or
@@ -29,6 +30,8 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+
+STORED, QUARANTINED = "stored", "quarantined"  # states of an instance
 
 metadata = MetaData(
     naming_convention={
@@ -76,6 +79,7 @@ study = Table(
     Column("number_of_instances", Integer, nullable=False),
     Column("patient_attributes", JSON, nullable=False),
     Column("attributes", JSON, nullable=False),
+    Column("row_digest", LargeBinary, nullable=False),  # mripacs.store.seals
     Index(None, "patient_name_alphabetic"),
 )
 
@@ -90,6 +94,7 @@ series = Table(
     Column("number_of_instances", Integer, nullable=False),
     Column("attributes", JSON, nullable=False),
     Column("instance_attributes", JSON, nullable=False),  # of its first instance: what instances are compared with
+    Column("row_digest", LargeBinary, nullable=False),
     UniqueConstraint("study_id", "series_instance_uid"),  # senders that reuse a series UID in two studies are taken
 )
 
@@ -117,6 +122,8 @@ instance = Table(
     Column("source_pixel_digest", LargeBinary),
     Column("decoded_pixel_digest", LargeBinary),
     Column("certificate", JSON, nullable=False),  # what the columns above do not hold (mripacs.store.certificates)
+    Column("row_digest", LargeBinary, nullable=False),
+    Column("state", CODE_POINTS, nullable=False),  # STORED; anything else is not given out
 )
 
 instance_uid = Table(  # one table, so that no UID can name two instances, as served by one and as received by another
@@ -171,4 +178,15 @@ event = Table(
     Column("uid", CODE_POINTS, nullable=False),  # of the instance, series or study that it is about, or empty
     Column("outcome", CODE_POINTS, nullable=False),
     Column("detail", CODE_POINTS, nullable=False),  # never patient data
+)
+
+progress = Table(
+    "progress",
+    metadata,
+    Column("name", CODE_POINTS, primary_key=True),
+    Column("last_id", ROW_ID, nullable=False),  # of the instances looked at, which go by their row numbers
+    Column("checked", BigInteger, nullable=False),
+    Column("findings", JSON, nullable=False),
+    Column("updated_at", CODE_POINTS, nullable=False),
+    Column("finished_at", CODE_POINTS),  # NULL: under way, or interrupted
 )

@@ -29,8 +29,9 @@ from mripacs.core.model import (
     ReceivedFrom,
     StoredInstance,
     VerifyFinding,
+    VerifyProgress,
 )
-from mripacs.store import checks, deleting, queries, reading, space, statistics, writing
+from mripacs.store import checks, deleting, progress, queries, reading, repairs, space, statistics, writing
 from mripacs.store.adding import AddedInstance, added, always_late, refused, require_rows_that_fit
 from mripacs.store.database import Database
 from mripacs.store.failures import is_race, translated
@@ -174,6 +175,50 @@ class Store(Database):
         """What is wrong between rows: dangling references, missing parts, counts; digests of all header references."""
         with self._reading() as connection:
             return checks.check_references(connection)
+
+    def iterate_instances(self, after: int = 0) -> Iterator[tuple[int, str]]:
+        """Row numbers and served UIDs of the instances, those with numbers above `after`, as they were stored."""
+        while True:
+            with self._reading() as connection:
+                page = reading.page_of_instances(connection, after, UIDS_PER_PAGE)
+            if not page:
+                return
+            yield from page
+            after = page[-1][0]
+
+    def quarantine(self, uid: str, why: str) -> bool:
+        """Stop giving out a damaged instance, with an audit event; False if that was so already, or it is not there."""
+        with self._writing() as connection:
+            changed = repairs.quarantine(connection, uid)
+            if changed:
+                writing.write_event(connection, "quarantine", ReceivedFrom("verify"), uid, "quarantined", why)
+        return changed
+
+    def quarantined(self) -> list[InstanceIdentity]:
+        """The instances that are not given out because they were found damaged."""
+        with self._reading() as connection:
+            return reading.quarantined_identities(connection)
+
+    def repair(self) -> list[str]:
+        """Put right what follows from other rows: orphans, UIDs, counts. Says what was done; may run beside a node."""
+        with self._writing() as connection:
+            done = repairs.drop_orphans(connection) + repairs.restore_uids(connection)
+        with self._reading() as connection:
+            studies = repairs.studies(connection)
+        for study_id, study_uid in studies:
+            with self._writing() as connection:
+                repairs.recount_study(connection, study_id, study_uid)
+        return done
+
+    def progress(self, name: str) -> VerifyProgress | None:
+        """How far the verification of that name has come; None if there never was one."""
+        with self._reading() as connection:
+            return progress.read(connection, name)
+
+    def save_progress(self, name: str, state: VerifyProgress) -> None:
+        """Keep how far a verification has come, with the time."""
+        with self._writing() as connection:
+            progress.write(connection, name, state)
 
     def record(
         self, kind: str, *, source: ReceivedFrom | None = None, uid: str = "", outcome: str = "", detail: str = ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Insert, bindparam, insert, select
+from sqlalchemy import Connection, Insert, Table, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mripacs.core.model import NewInstance, ReceivedFrom
@@ -18,6 +18,7 @@ from mripacs.store import schema
 from mripacs.store.headers import PackedHeader, digest
 from mripacs.store.locks import share_study
 from mripacs.store.rows import Attributes, Values, instance_values, series_values, study_values
+from mripacs.store.seals import seal
 from mripacs.store.tallies import count_one_more
 
 _study, _series = schema.study.c, schema.series.c
@@ -47,12 +48,14 @@ def write_instance(connection: Connection, new: NewInstance, header: PackedHeade
     Raises IntegrityError when one of its UIDs names an instance already, and when the header's reference has gone.
     """
     received_at = now()
-    share_study(connection, str(new.attributes.study["StudyInstanceUID"]))
+    share_study(connection, _study_uid(new))
     study_id = _find_or_add_study(connection, new)
     series_id, common = _find_or_add_series(connection, study_id, new)
     reference_id = _add_reference(connection, series_id, new.transfer_syntax, header)
-    values = {"series_id": series_id, "received_at": received_at, "header_bytes": len(header.data)}
-    instance_id = connection.execute(_INSTANCE, {**values, **instance_values(new, common)}).scalar_one()
+    values: Values = {"series_id": series_id, "received_at": received_at, "header_bytes": len(header.data)}
+    values |= {"state": schema.STORED, **instance_values(new, common)}
+    values["row_digest"] = seal(schema.instance, values, _study_uid(new), _series_uid(new), reference_id)
+    instance_id = connection.execute(_INSTANCE, values).scalar_one()
     _add_uids(connection, instance_id, new)
     _add_blobs(connection, instance_id, new, header.data, reference_id)
     write_event(connection, "store", new.source, new.sop_instance_uid, "stored", new.certificate.tier, time=received_at)
@@ -76,22 +79,37 @@ def now() -> str:
 
 
 def _find_or_add_study(connection: Connection, new: NewInstance) -> int:
-    unique = {"study_instance_uid": new.attributes.study["StudyInstanceUID"]}
+    unique = {"study_instance_uid": _study_uid(new)}
     study_id: int | None = connection.execute(_FIND_STUDY, unique).scalar()
     if study_id is None:
-        connection.execute(_MAYBE_STUDY[connection.dialect.name], study_values(new))
+        connection.execute(_MAYBE_STUDY[connection.dialect.name], _sealed(schema.study, study_values(new)))
         return int(connection.execute(_FIND_STUDY, unique).scalar_one())
     return study_id
 
 
 def _find_or_add_series(connection: Connection, study_id: int, new: NewInstance) -> tuple[int, Attributes]:
     """The series' row, and the attributes of its first instance."""
-    unique: Values = {"study_id": study_id, "series_instance_uid": new.attributes.series["SeriesInstanceUID"]}
+    unique: Values = {"study_id": study_id, "series_instance_uid": _series_uid(new)}
     found = connection.execute(_FIND_SERIES, unique).first()
     if found is None:
-        connection.execute(_MAYBE_SERIES[connection.dialect.name], {"study_id": study_id, **series_values(new)})
+        connection.execute(
+            _MAYBE_SERIES[connection.dialect.name],
+            {"study_id": study_id, **_sealed(schema.series, series_values(new), _study_uid(new))},
+        )
         found = connection.execute(_FIND_SERIES, unique).one()
     return found.id, found.instance_attributes
+
+
+def _sealed(table: Table, values: Values, *place: str) -> Values:
+    return {**values, "row_digest": seal(table, values, *place)}
+
+
+def _study_uid(new: NewInstance) -> str:
+    return str(new.attributes.study["StudyInstanceUID"])
+
+
+def _series_uid(new: NewInstance) -> str:
+    return str(new.attributes.series["SeriesInstanceUID"])
 
 
 def _add_reference(connection: Connection, series_id: int, transfer_syntax: str, header: PackedHeader) -> int | None:

@@ -3,7 +3,11 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    "tests.store.suite", "tests.store.query_suite", "tests.store.deletion_suite", "tests.store.conflict_suite"
+    "tests.store.suite",
+    "tests.store.query_suite",
+    "tests.store.deletion_suite",
+    "tests.store.conflict_suite",
+    "tests.store.fixity_suite",
 )
 
 from tests.postgres import new_postgres_database, postgres_server  # noqa: E402 - after the rewrite is asked for

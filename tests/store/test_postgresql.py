@@ -14,6 +14,7 @@ from mripacs.store import Store
 from tests.store.conflict_suite import ConflictSuite
 from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
+from tests.store.fixity_suite import FixitySuite
 from tests.store.query_suite import QuerySuite
 from tests.store.suite import StoreSuite
 
@@ -26,7 +27,7 @@ def without_instances(new_postgres_database: Callable[..., str]) -> str:
     return url
 
 
-class TestPostgresql(StoreSuite, DeletionSuite, ConflictSuite):
+class TestPostgresql(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite):
     @pytest.fixture
     def empty_url(self, new_postgres_database: Callable[..., str]) -> str:
         return new_postgres_database()

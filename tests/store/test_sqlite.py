@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,14 @@ from sqlalchemy import event, text
 
 from mripacs.core.errors import SettingsError, StoreError, StoreFullError, StoreUnavailableError
 from mripacs.core.model import InstanceSelection
+from mripacs.core.settings import load_settings
+from mripacs.node import Node
 from mripacs.store import Store, check, current
 from tests.real_parts import REPOSITORY
 from tests.store.conflict_suite import ConflictSuite
 from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
+from tests.store.fixity_suite import FixitySuite
 from tests.store.query_suite import QuerySuite
 from tests.store.suite import StoreSuite
 
@@ -50,7 +54,7 @@ def without_instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite):
+class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite):
     @pytest.fixture
     def empty_url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'archive' / 'mripacs.db'}"
@@ -118,6 +122,16 @@ class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite):
         with_pragma(store, "query_only=ON")
         with pytest.raises(StoreUnavailableError, match="read-only"):
             store.add(new_instance())
+
+    def test_a_node_scrubs_by_itself(self, url: str) -> None:
+        archive = {"database_url": url, "workers": 0, "scrub_interval_hours": 1, "scrub_rate": 1000}
+        settings = load_settings(flags={"archive": archive, "dimse": {"port": 0}}, environment={})
+        with Store.open(url) as store, Node(settings) as node:
+            deadline = time.monotonic() + 60
+            while (state := store.progress("scrub")) is None or state.finished_at is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            assert node.archive.statistics().instances == state.checked == 0
 
     def test_locked_database(self, store: Store, url: str) -> None:
         with Store.open(url) as other, other._writing():

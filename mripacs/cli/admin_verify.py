@@ -1,0 +1,85 @@
+"""`mripacs admin verify` and `mripacs admin quarantined`: whether everything is whole, and what is not given out."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mripacs.cli.context import AsJson, open_archive, print_json, print_table
+from mripacs.cli.local import progress_bar
+
+if TYPE_CHECKING:
+    from mripacs.core.model import VerifyFinding
+    from mripacs.retrieve.verify import Verification
+
+FOUND, INTERRUPTED = 74, 75  # EX_IOERR, EX_TEMPFAIL: exit codes
+
+
+def register(admin: typer.Typer) -> None:
+    """Add the commands to the tree."""
+    admin.command()(verify)
+    admin.command()(quarantined)
+
+
+def verify(
+    ctx: typer.Context,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Quarantine what is damaged, drop orphans, derive counts anew.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Instances a second at most.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read everything, check every digest and every proof of stability.
+
+    Exit codes: 0 all is well, 74 something is wrong (also when it was repaired), 75 interrupted: --resume goes on.
+    """
+    with open_archive(ctx) as archive, progress_bar(hidden=as_json) as bar:
+        walk = archive.verify(repair=repair, resume=resume, rate=rate)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: walk.ended.set())
+        task = bar.add_task("verifying", total=archive.statistics().instances)
+        for _ in walk:
+            bar.update(task, completed=walk.progress.checked)
+    _report(walk, as_json=as_json)
+    if walk.progress.finished_at is None:
+        raise typer.Exit(INTERRUPTED)
+    if walk.progress.findings:
+        raise typer.Exit(FOUND)
+
+
+def quarantined(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """The damaged instances, which are not given out. Delete them, or send the originals again to take their place."""
+    with open_archive(ctx) as archive:
+        found = archive.quarantined()
+    if as_json:
+        print_json([asdict(identity) for identity in found])
+        return
+    rows = [
+        [each.sop_instance_uid, each.original_sop_instance_uid, each.series_instance_uid, each.study_instance_uid]
+        for each in found
+    ]
+    print_table("Quarantine", ("instance", "received as", "series", "study"), rows)
+
+
+def _report(walk: Verification, *, as_json: bool) -> None:
+    progress = walk.progress
+    if as_json:
+        findings = [asdict(finding) for finding in progress.findings]
+        finished = progress.finished_at is not None
+        print_json({"checked": progress.checked, "finished": finished, "findings": findings, "repaired": walk.repaired})
+        return
+    end = "" if progress.finished_at else "; interrupted, --resume goes on"
+    typer.echo(f"{progress.checked} instances checked, {len(progress.findings)} findings{end}")
+    if progress.findings:
+        columns = ("instance", "part", "what is wrong")
+        print_table("Findings", columns, [_row(finding) for finding in progress.findings])
+    if walk.repaired:
+        print_table("Repaired", ("what",), [[line] for line in walk.repaired])
+
+
+def _row(finding: VerifyFinding) -> list[object]:
+    return [finding.sop_instance_uid, finding.what, finding.detail]
