@@ -43,10 +43,10 @@ def mripacs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         captured = capsys.readouterr()
         return Outcome(int(ended.value.code or 0), captured.out, captured.err)
 
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    root, ours = logging.getLogger(), logging.getLogger("mripacs")
+    handlers, level, our_level = root.handlers[:], root.level, ours.level
     yield run
-    root.handlers[:], root.level = handlers, level
+    root.handlers[:], root.level, ours.level = handlers, level, our_level
 
 
 @pytest.fixture
