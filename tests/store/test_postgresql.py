@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from mripacs.core.errors import StoreUnavailableError
+from mripacs.core.errors import SettingsError, StoreUnavailableError
 from mripacs.core.model import InstanceSelection
 from mripacs.store import Store
+from mripacs.store.backup import backup
+from tests.store.backup_suite import BackupSuite
 from tests.store.conflict_suite import ConflictSuite
 from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
@@ -27,7 +31,7 @@ def without_instances(new_postgres_database: Callable[..., str]) -> str:
     return url
 
 
-class TestPostgresql(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite):
+class TestPostgresql(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite):
     @pytest.fixture
     def empty_url(self, new_postgres_database: Callable[..., str]) -> str:
         return new_postgres_database()
@@ -73,6 +77,19 @@ class TestPostgresql(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite):
         engine.dispose()
         store.add(new_instance("1.2"))
         assert store.identify("1.2")
+
+    @pytest.fixture(autouse=True)
+    def _client_programs(self, monkeypatch: pytest.MonkeyPatch, require_program: Callable[[str], Path]) -> None:
+        """pg_dump of the server's version, which Debian keeps beside it."""
+        monkeypatch.setenv("PATH", f"{require_program('initdb').parent}:{os.environ['PATH']}")
+
+    def test_backup_without_the_client_programs(
+        self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(SettingsError, match="pg_dump is not on the PATH"):
+            backup(url, tmp_path / "backup")
+        assert list(tmp_path.iterdir()) == []
 
     def test_no_server_and_no_database(self, url: str) -> None:
         with pytest.raises(StoreUnavailableError):

@@ -19,7 +19,9 @@ from mripacs.core.model import InstanceSelection
 from mripacs.core.settings import load_settings
 from mripacs.node import Node
 from mripacs.store import Store, check, current
+from mripacs.store.backup import backup, restore
 from tests.real_parts import REPOSITORY
+from tests.store.backup_suite import BackupSuite
 from tests.store.conflict_suite import ConflictSuite
 from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
@@ -30,6 +32,7 @@ from tests.store.suite import StoreSuite
 ENDLESS_SENDER = """
 import sys
 from mripacs.store import Store
+from tests.store.backup_suite import BackupSuite
 from tests.store.conflict_suite import ConflictSuite
 from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
@@ -54,7 +57,7 @@ def without_instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite):
+class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite):
     @pytest.fixture
     def empty_url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'archive' / 'mripacs.db'}"
@@ -151,6 +154,18 @@ class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite):
         with pytest.raises(StoreError, match="no SQLite database"):
             Store.open(f"sqlite:///{path}")
         assert path.read_bytes() == b"not a database" * 1000
+
+    def test_backup_of_nothing(self, empty_url: str, tmp_path: Path) -> None:
+        with pytest.raises(StoreUnavailableError, match="no database"):
+            backup(empty_url, tmp_path / "backup")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_restored_file_is_private(self, url: str, empty_url: str, tmp_path: Path) -> None:
+        backup(url, tmp_path / "backup")
+        restore(empty_url, tmp_path / "backup")
+        (file,) = (tmp_path / "archive").iterdir()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
     def test_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
