@@ -124,6 +124,13 @@ class LogSettings(Section):
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level written")
     json_lines: bool = Field(False, description="one JSON object a line instead of text")
+    syslog: str | None = Field(
+        None,
+        pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):[0-9]{1,5}$",
+        json_schema_extra={ALLOWED: "host:port"},
+        description="receiver of DICOM audit messages; unset: none are sent",
+    )
+    syslog_transport: Literal["udp", "tcp"] = Field("udp", description="how syslog is reached")
 
 
 class Settings(Section):

@@ -13,6 +13,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pynetdicom import evt
 
 from mripacs.core.settings import DimseSettings
+from mripacs.dimse.audit import AuditTrail
+from mripacs.dimse.audit_message import AuditEvent, AuditRecord, Outcome
+from mripacs.dimse.audited import participants
 from mripacs.dimse.connections import Connections
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ class AccessControl:
 
     settings: DimseSettings
     connections: Connections
+    trail: AuditTrail | None = None
 
     def handle_request(self, event: evt.Event) -> None:
         """Reject what may not associate; returns when the rejection is on its way and the connection closed."""
@@ -52,6 +56,12 @@ class AccessControl:
         if rejection is None:
             return
         log.warning("rejected %r at %s, which calls %r: %s", calling, requestor.address, called, rejection.reason)
+        if self.trail is not None:
+            peer, ours = participants(event)
+            words = f"association rejected: {rejection.reason}"
+            self.trail.record(
+                AuditRecord(AuditEvent.REJECTED, Outcome.MINOR_FAILURE, peer, ours, peer, description=words)
+            )
         event.assoc.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
         event.assoc.kill()
 

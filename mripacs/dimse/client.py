@@ -24,7 +24,6 @@ from mripacs.dimse.handlers import MAX_CONTEXTS
 from mripacs.dimse.sockets import NO_DELAY
 from mripacs.dimse.tls import ClientTls
 
-SUCCESSES = frozenset({0x0000, 0xB000, 0xB006, 0xB007})  # success, and the warnings of C-STORE (PS3.4 Table B.2-1)
 PENDING = frozenset({0xFF00, 0xFF01})
 GET_CLASSES = 120  # storage classes proposed for a C-GET: 128 contexts less some for the query
 
@@ -55,7 +54,7 @@ class SendResult:
     @property
     def accepted(self) -> bool:
         """Whether the peer took the object."""
-        return self.status in SUCCESSES
+        return self.status in raw_send.SUCCESSES
 
 
 def echo(peer: Peer) -> None:
@@ -131,7 +130,7 @@ def get(
                 _check(peer, status, "C-GET")
             for kind, so_far in counts.items():
                 counts[kind] = int(status.get(f"NumberOf{kind.capitalize()}Suboperations", so_far) or 0)
-            if status.Status not in PENDING | SUCCESSES:
+            if status.Status not in PENDING | raw_send.SUCCESSES:
                 _check(peer, status, "C-GET")
     return counts
 

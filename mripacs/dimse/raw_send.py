@@ -17,6 +17,8 @@ from pynetdicom.association import Association
 
 from mripacs.core.model import Outgoing, ReceivedObject
 
+SUCCESSES = frozenset({0x0000, 0xB000, 0xB006, 0xB007})  # success, and the warnings of C-STORE (PS3.4 Table B.2-1)
+
 _plain_encode = association_module.encode
 _plain_send_c_store = Association.send_c_store
 
@@ -35,6 +37,7 @@ class RawInstance(Dataset):
         self.SOPInstanceUID = sop_instance_uid
         object.__setattr__(self, "_fetch", fetch)
         object.__setattr__(self, "_encoded", b"")
+        object.__setattr__(self, "was_sent", False)  # whether the receiver answered with success or a warning
 
     @classmethod
     def of(cls, item: ReceivedObject) -> RawInstance:
@@ -60,6 +63,8 @@ def _send_c_store(self: Association, dataset: Any, *args: Any, **kwargs: Any) ->
     if isinstance(dataset, RawInstance):
         dataset.fetch_for(self)
     status: Dataset = _plain_send_c_store(self, dataset, *args, **kwargs)
+    if isinstance(dataset, RawInstance):
+        object.__setattr__(dataset, "was_sent", status.get("Status") in SUCCESSES)
     return status
 
 

@@ -12,11 +12,14 @@ from pynetdicom import AE, _config, evt
 
 from mripacs.core.errors import SettingsError
 from mripacs.dimse.access import AccessControl
+from mripacs.dimse.audit import AuditTrail
+from mripacs.dimse.audited import audited
 from mripacs.dimse.connections import Connections
 from mripacs.dimse.handlers import evt_handlers
 from mripacs.dimse.listener import Listener
 from mripacs.dimse.negotiation import QUERY_SYNTAXES, SERVICES
 from mripacs.dimse.reporting import CommitmentProvider
+from mripacs.dimse.syslog import syslog_of
 from mripacs.dimse.tls import server_context
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ class DicomServer:
         self._archive = archive
         self._settings = archive.settings.dimse
         self._server: Listener | None = None
+        self._trail: AuditTrail | None = None
         self._commitment = CommitmentProvider(archive, self._settings.destinations)
 
     @property
@@ -47,19 +51,21 @@ class DicomServer:
     def start(self) -> None:
         """Begin to listen. Raises SettingsError when the address cannot be taken or a TLS file is wrong."""
         settings = self._settings
-        connections = Connections()
-        access = AccessControl(settings, connections)
         tls = server_context(settings.tls)
+        connections = Connections()
+        self._trail = trail = AuditTrail(self._archive, syslog_of(self._archive.settings.log))
+        access = AccessControl(settings, connections, trail)
         try:
             self._server = self._entity().make_server(
                 (settings.host, settings.port),
                 ssl_context=tls,
-                evt_handlers=[(evt.EVT_REQUESTED, access.handle_request), *self._handlers()],
+                evt_handlers=[(evt.EVT_REQUESTED, access.handle_request), *self._handlers(trail)],
                 server_class=Listener,
                 settings=settings,
                 connections=connections,
             )
         except OSError as error:
+            self.stop()
             raise SettingsError(
                 f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
             ) from error
@@ -74,9 +80,12 @@ class DicomServer:
             self._server.interrupt()
             self._server.ae.shutdown()
             self._server = None
+        if self._trail is not None:
+            self._trail.close()
+            self._trail = None
 
-    def _handlers(self) -> list[tuple[evt.EventType, Callable[..., Any]]]:
-        return evt_handlers(self._archive, commitment=self._commitment)
+    def _handlers(self, trail: AuditTrail) -> list[tuple[evt.EventType, Callable[..., Any]]]:
+        return audited(evt_handlers(self._archive, commitment=self._commitment), trail)
 
     def _entity(self) -> AE:
         settings = self._settings

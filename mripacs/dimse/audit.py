@@ -1,0 +1,103 @@
+"""The audit trail of the DICOM door: events of the store, and audit messages to syslog where it is configured.
+
+What is stored has its event in the commit that stores it (mripacs.store.writing). Everything else is handed to one
+thread, so that no association waits for a disk or a syslog server; what it cannot write is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mripacs.core.errors import MripacsError
+from mripacs.core.model import InstanceSelection, ReceivedFrom
+from mripacs.dimse.audit_message import AuditEvent, AuditRecord, StudyContent, to_xml
+from mripacs.dimse.syslog import Syslog
+
+if TYPE_CHECKING:
+    from mripacs.archive import Archive
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 10_000  # records; more are dropped and said to be
+UIDS_PER_QUERY = 500
+UNKNOWN = "unknown"
+CLOSE_S = 5.0  # for what is waiting when the node ends
+
+# What becomes an event of the store. Instances received are one already; a rejected peer may not fill the database.
+KINDS = {AuditEvent.INSTANCES_SENT: "fetch", AuditEvent.QUERY: "query"}
+
+
+class AuditTrail:
+    """Thread-safe. `close` writes what is waiting."""
+
+    def __init__(self, archive: Archive, syslog: Syslog | None) -> None:
+        self._archive = archive
+        self._syslog = syslog
+        self._waiting: queue.Queue[tuple[AuditRecord, tuple[str, ...]] | None] = queue.Queue(MAX_WAITING)
+        self._thread = threading.Thread(target=self._write_all, name="audit", daemon=True)
+        self._thread.start()
+
+    @property
+    def wants_stored(self) -> bool:
+        """Whether stored instances are to be told, beside the event in their commit."""
+        return self._syslog is not None
+
+    def record(self, record: AuditRecord, instances: Iterable[str] = ()) -> None:
+        """Write a record; `instances`, UIDs as served or received, are looked up and become its studies."""
+        try:
+            self._waiting.put_nowait((record, tuple(instances)))
+        except queue.Full:
+            log.error("an audit record was dropped: %s", record.event.name)
+
+    def close(self) -> None:
+        """Write what is waiting, within some seconds."""
+        self._waiting.put(None)
+        self._thread.join(CLOSE_S)
+
+    def _write_all(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            record, instances = item
+            try:
+                self._write(replace(record, studies=self._studies(instances)))
+            except (MripacsError, OSError) as error:
+                log.error("an audit record was not written: %s: %s", record.event.name, error)
+        if self._syslog is not None:
+            self._syslog.close()
+
+    def _write(self, record: AuditRecord) -> None:
+        kind = KINDS.get(record.event)
+        if kind is not None:
+            peer = record.requestor
+            ours = record.destination if peer == record.source else record.source
+            source = ReceivedFrom("DICOM", peer.ae_title, ours.ae_title, peer.address)
+            for uid in record.studies or ("",):
+                self._archive.record(
+                    kind, source=source, uid=uid, outcome=record.outcome.name.lower(), detail=record.description
+                )
+        if self._syslog is not None:
+            self._syslog.send(to_xml(record, "mripacs"))
+
+    def _studies(self, instances: tuple[str, ...]) -> dict[str, StudyContent]:
+        """Instances by study and SOP class, under the UIDs given; what was deleted meanwhile is of unknown study."""
+        studies: dict[str, StudyContent] = {}
+        unknown = dict.fromkeys(instances)
+        for start in range(0, len(instances), UIDS_PER_QUERY):
+            chunk = instances[start : start + UIDS_PER_QUERY]
+            for identity in self._archive.select(InstanceSelection(sop_instance_uids=chunk)):
+                uids = (identity.sop_instance_uid, identity.original_sop_instance_uid)
+                uid = next((uid for uid in uids if uid in unknown), None)
+                if uid is not None:
+                    del unknown[uid]
+                    _add(studies, identity.study_instance_uid, identity.sop_class_uid, uid)
+        for uid in unknown:
+            _add(studies, UNKNOWN, UNKNOWN, uid)
+        return studies
+
+
+def _add(studies: dict[str, StudyContent], study_uid: str, sop_class_uid: str, uid: str) -> None:
+    studies.setdefault(study_uid, StudyContent()).instances.setdefault(sop_class_uid, []).append(uid)

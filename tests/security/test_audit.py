@@ -1,0 +1,287 @@
+"""Who did what: events in the database, and audit messages as a syslog receiver gets them, without patient data."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sqlite3
+import threading
+import time
+from contextlib import closing, contextmanager
+from xml.etree import ElementTree
+
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as Find
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as Move
+
+from mripacs.core.errors import PeerError
+from mripacs.core.model import ReceivedObject
+from mripacs.core.settings import load_settings
+from mripacs.dimse import client, identifiers
+from mripacs.dimse.audit import AuditTrail
+from mripacs.dimse.audit_message import AuditEvent, AuditRecord, Outcome, Participant, StudyContent, to_xml
+from mripacs.dimse.client import Peer
+from mripacs.dimse.syslog import BYTE_ORDER_MARK, Syslog
+from tests.e2e.objects import encoded, mr_object
+
+TIMEOUT_S = 15
+HEADER = re.compile(r"<85>1 \d{4}-\d\d-\d\dT[\d:.]+\+00:00 \S+ mripacs \d+ DICOM\+RFC3881 - ")
+PATIENT = {"PatientName": "Secret^Patient", "PatientID": "SECRET-17"}
+
+
+class Receiver:
+    """A syslog server on loopback; `messages` is what it got, whole."""
+
+    def __init__(self, transport):
+        kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+        self._socket = socket.socket(socket.AF_INET, kind)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.settimeout(TIMEOUT_S)
+        self.messages, self.address = [], f"127.0.0.1:{self._socket.getsockname()[1]}"
+        receive = self._datagrams if transport == "udp" else self._connections
+        self._thread = threading.Thread(target=receive, daemon=True)
+        if transport == "tcp":
+            self._socket.listen()
+        self._thread.start()
+
+    def _datagrams(self):
+        try:
+            while data := self._socket.recv(65536):
+                self.messages.append(data.decode("utf-8"))
+        except OSError:
+            return
+
+    def _connections(self):
+        try:
+            connection, _ = self._socket.accept()
+        except OSError:
+            return
+        with connection, connection.makefile("rb") as stream:
+            while count := _count(stream):
+                self.messages.append(stream.read(count).decode("utf-8"))
+
+    def close(self):
+        self._socket.close()
+
+    def wait_for(self, event_name, number=1):
+        """The XML of that many messages with this Event ID's meaning."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            found = [root for root in map(parse, list(self.messages)) if meaning(root) == event_name]
+            if len(found) >= number:
+                return found
+            assert time.monotonic() < deadline, f"no {event_name} among {self.messages}"
+            time.sleep(0.02)
+
+
+def _count(stream):
+    digits = b""
+    while (char := stream.read(1)) not in (b" ", b""):
+        digits += char
+    return int(digits or 0)
+
+
+def parse(message):
+    """The XML of a syslog message, whose header is checked."""
+    header = HEADER.match(message)
+    assert header, message[:120]
+    body = message[header.end() :]
+    assert body.startswith(BYTE_ORDER_MARK)
+    return ElementTree.fromstring(body[1:])  # noqa: S314 - our own
+
+
+def meaning(root):
+    return root.find("EventIdentification/EventID").get("originalText")
+
+
+@contextmanager
+def receiving(transport):
+    receiver = Receiver(transport)
+    try:
+        yield receiver
+    finally:
+        receiver.close()
+
+
+@pytest.fixture(params=["udp", "tcp"])
+def audited(request, serve):
+    """A node that tells a receiver, and the receiver."""
+    with receiving(request.param) as receiver:
+        log = {"syslog": receiver.address, "syslog_transport": request.param}
+        server, _ = serve(log=log, dimse={"require_called_ae": True})
+        yield Peer("127.0.0.1", server.port, calling_ae="SCANNER"), receiver
+
+
+def send(peer, number=1, **changes):
+    """Objects of one study, sent over one association; gives their data sets."""
+    first = mr_object(**PATIENT, **changes)
+    datasets = [first, *(mr_object(**PATIENT, StudyInstanceUID=first.StudyInstanceUID) for _ in range(number - 1))]
+    items = [
+        ReceivedObject(encoded(each), ExplicitVRLittleEndian, MRImageStorage, each.SOPInstanceUID, "test")
+        for each in datasets
+    ]
+    assert all(result.status == 0 for result in client.send(peer, items))
+    return datasets
+
+
+def events(folder, kind):
+    """(calling AE, called AE, UID, outcome, detail) of the events of a kind."""
+    with closing(sqlite3.connect(folder / "archive" / "mripacs.db")) as database:
+        return database.execute(
+            "SELECT calling_ae, called_ae, uid, outcome, detail FROM event WHERE kind = ?", (kind,)
+        ).fetchall()
+
+
+def wait_for_event(folder, kind):
+    deadline = time.monotonic() + TIMEOUT_S
+    while not (found := events(folder, kind)):
+        assert time.monotonic() < deadline, kind
+        time.sleep(0.02)
+    return found
+
+
+def test_stored_queried_fetched_rejected(audited, tmp_path):
+    peer, receiver = audited
+    datasets = send(peer, 3)
+    study = datasets[0].StudyInstanceUID
+
+    (stored,) = receiver.wait_for("DICOM Instances Transferred")
+    identification = stored.find("EventIdentification")
+    assert (identification.get("EventActionCode"), identification.get("EventOutcomeIndicator")) == ("C", "0")
+    source, destination = stored.findall("ActiveParticipant")
+    assert (source.get("UserID"), source.get("UserIsRequestor"), source.get("NetworkAccessPointID")) == (
+        "SCANNER", "true", "127.0.0.1",
+    )  # fmt: skip
+    assert [who.find("RoleIDCode").get("csd-code") for who in (source, destination)] == ["110153", "110152"]
+    assert (destination.get("AlternativeUserID"), destination.get("UserIsRequestor")) == ("AETITLES=MRIPACS", "false")
+    (content,) = stored.findall("ParticipantObjectIdentification")
+    assert content.get("ParticipantObjectID") == study
+    sop_class = content.find("ParticipantObjectDescription/SOPClass")
+    assert (sop_class.get("UID"), sop_class.get("NumberOfInstances")) == (MRImageStorage, "3")
+    assert {item.get("UID") for item in sop_class} == {each.SOPInstanceUID for each in datasets}
+
+    assert len(list(client.find(peer, "STUDY", {**PATIENT, "StudyInstanceUID": study}))) == 1
+    (query,) = receiver.wait_for("Query")
+    (model,) = query.findall("ParticipantObjectIdentification")
+    assert model.get("ParticipantObjectID") == Find
+    assert "PatientName" in query.find("EventIdentification/EventOutcomeDescription").text
+    (event,) = wait_for_event(tmp_path, "query")
+    assert event == (
+        "SCANNER",
+        "MRIPACS",
+        "",
+        "success",
+        "STUDY by PatientID, PatientName, StudyInstanceUID: 1 matches",
+    )
+
+    client.get(peer, "STUDY", {"StudyInstanceUID": study}, [MRImageStorage], lambda _: None)
+    sent = receiver.wait_for("DICOM Instances Transferred", 2)[1]
+    assert sent.find("EventIdentification").get("EventActionCode") == "R"
+    assert [who.get("UserID") for who in sent.findall("ActiveParticipant")] == ["MRIPACS", "SCANNER"]
+    (event,) = wait_for_event(tmp_path, "fetch")
+    assert event == ("SCANNER", "MRIPACS", study, "success", "3 of 3 sent")
+
+    with pytest.raises(PeerError):
+        client.echo(Peer(peer.host, peer.port, "OTHER", "INTRUDER"))
+    (alert,) = receiver.wait_for("Security Alert")
+    assert alert.find("EventIdentification").get("EventOutcomeIndicator") == "4"
+    assert alert.find("ActiveParticipant").get("UserID") == "INTRUDER"
+
+    assert not re.search("secret", " ".join(receiver.messages) + str(events(tmp_path, "query")), re.IGNORECASE)
+
+
+def test_what_was_deleted_meanwhile_is_told(serve):
+    with receiving("udp") as receiver:
+        _, archive = serve()
+        trail = AuditTrail(archive, Syslog(receiver.address, "udp"))
+        who = Participant("A", "127.0.0.1")
+        trail.record(AuditRecord(AuditEvent.INSTANCES_RECEIVED, Outcome.SUCCESS, who, who, who), ["1.2.3"])
+        trail.close()
+        (message,) = receiver.wait_for("DICOM Instances Transferred")
+    assert message.find(".//ParticipantObjectIdentification").get("ParticipantObjectID") == "unknown"
+    assert message.find(".//Instance").get("UID") == "1.2.3"
+
+
+def test_a_failed_move_says_so(serve, tmp_path):
+    """The destination refuses every instance; who asked, who should have received, and how many did."""
+    entity = AE()
+    entity.add_supported_context(MRImageStorage)
+    refusing = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, lambda _: 0xA700)])
+    with receiving("udp") as receiver:
+        place = {"host": "127.0.0.1", "port": refusing.server_address[1]}
+        server, _ = serve(log={"syslog": receiver.address}, dimse={"destinations": {"FULL": place}})
+        (dataset,) = send(Peer("127.0.0.1", server.port), ImageType=["ORIGINAL", "PRIMARY", "PHASE MAP"])
+        asker = AE(ae_title="VIEWER")
+        asker.add_requested_context(Move)
+        association = asker.associate("127.0.0.1", server.port)
+        request = identifiers.request_identifier("STUDY", {"StudyInstanceUID": dataset.StudyInstanceUID})
+        try:
+            *_, (status, _) = association.send_c_move(request, "FULL", Move)
+        finally:
+            association.release()
+            refusing.shutdown()
+        assert status.Status != 0
+        moved = receiver.wait_for("DICOM Instances Transferred", 2)[1]
+    assert [(who.get("UserID"), who.get("UserIsRequestor")) for who in moved.findall("ActiveParticipant")] == [
+        ("MRIPACS", "false"), ("FULL", "false"), ("VIEWER", "true"),
+    ]  # fmt: skip
+    assert moved.find("EventIdentification").get("EventOutcomeIndicator") == "4"
+    assert wait_for_event(tmp_path, "fetch") == [("VIEWER", "MRIPACS", "", "minor_failure", "0 of 1 sent to FULL")]
+
+
+def test_without_syslog_only_the_database_knows(serve, tmp_path):
+    server, _ = serve()
+    peer = Peer("127.0.0.1", server.port)
+    send(peer)
+    list(client.find(peer, "STUDY", {"Modality": "MR"}))
+    assert len(events(tmp_path, "store")) == 1
+    assert wait_for_event(tmp_path, "query")[0][0] == "MRIPACS-SCU"
+
+
+def test_a_syslog_server_that_is_gone_holds_nobody_up(serve, caplog):
+    with receiving("tcp") as receiver:
+        address = receiver.address
+    server, _ = serve(log={"syslog": address, "syslog_transport": "tcp"})
+    peer = Peer("127.0.0.1", server.port)
+    start = time.monotonic()
+    send(peer)
+    list(client.find(peer, "STUDY", {"Modality": "MR"}))
+    assert time.monotonic() - start < 5
+    deadline = time.monotonic() + TIMEOUT_S
+    while "an audit record was not written" not in caplog.text:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_tcp_survives_a_restart_of_the_receiver():
+    with receiving("tcp") as receiver:
+        syslog = Syslog(receiver.address, "tcp")
+        syslog.send("first")
+        syslog.close()
+    with receiving("tcp") as receiver:
+        syslog._address = ("127.0.0.1", int(receiver.address.rpartition(":")[2]))
+        syslog.send("second")
+        syslog.close()
+        receiver._thread.join(TIMEOUT_S)
+        assert receiver.messages[0].endswith("second")
+
+
+def test_what_a_peer_sends_cannot_break_the_message():
+    hostile = Participant('<&"\x00\x1b>\ud800', "127.0.0.1\r\n")
+    study = StudyContent({"1.2": ["9." + "8" * 62] * 5000})
+    record = AuditRecord(
+        AuditEvent.INSTANCES_RECEIVED, Outcome.SUCCESS, hostile, hostile, hostile, {"<1.2>": study}, "1.2\n", "why\x07"
+    )  # fmt: skip
+    text = to_xml(record, "mripacs")
+    assert len(text.encode()) < 32768
+    root = ElementTree.fromstring(text)  # noqa: S314 - our own
+    assert root.find("ActiveParticipant").get("UserID") == '<&"??>?'
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("address", ["nowhere", ":514", "a b:514", "host:"])
+def test_wrong_addresses_are_refused(address):
+    with pytest.raises(Exception, match=r"log\.syslog = .*allowed is host:port"):
+        load_settings(flags={"log": {"syslog": address}}, environment={})
