@@ -51,7 +51,7 @@ def _explain_one(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
             return f"{key}: must be given; allowed is {allowed(model, location)}"
         case "value_error":  # a rule between several keys, in the words of its validator
             return f"{key}: {problem['ctx']['error']}"
-    value = re.sub(r"://.*@", "://***@", repr(problem["input"]))
+    value = re.sub(r":(//?)?.*@", r":\1***@", repr(problem["input"]))  # also where the scheme is mistyped
     if last == "[key]":  # pydantic's mark for a key of a free table
         key, location = ".".join(str(part) for part in table[:-1]), (*table[:-1], last)
     return f"{key} = {value}: allowed is {allowed(model, location)}"
