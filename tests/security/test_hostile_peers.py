@@ -165,7 +165,7 @@ def test_endless_command_set(node):
     assert memory.growth < 16 * MIB
 
 
-def test_messages_without_waiting_for_answers(node):
+def test_messages_without_waiting_for_answers(node, caplog):
     """A peer that pipelines: two may wait, more abort the association."""
     association = RawAssociation(node.port, [CONTEXT])
     dataset = encoded(mr_object(ImageType=["ORIGINAL", "PRIMARY", "PHASE MAP"]))
@@ -174,6 +174,7 @@ def test_messages_without_waiting_for_answers(node):
     message += pdu(4, struct.pack(">IBB", len(dataset) + 2, 1, 2) + dataset)
     with association._socket as connection:
         send_until_refused(connection, [message] * 2000)
+    assert "more messages than may wait" in caplog.text
 
 
 def store_command(number):
