@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,11 +41,10 @@ def verify(
     """
     with open_archive(ctx) as archive, progress_bar(hidden=as_json) as bar:
         walk = archive.verify(repair=repair, resume=resume, rate=rate)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: walk.ended.set())
         task = bar.add_task("verifying", total=archive.statistics().instances)
-        for _ in walk:
-            bar.update(task, completed=walk.progress.checked)
+        with _interruptible(walk):
+            for _ in walk:
+                bar.update(task, completed=walk.progress.checked)
     _report(walk, as_json=as_json)
     if walk.progress.finished_at is None:
         raise typer.Exit(INTERRUPTED)
@@ -65,12 +66,24 @@ def quarantined(ctx: typer.Context, as_json: AsJson = False) -> None:
     print_table("Quarantine", ("instance", "received as", "series", "study"), rows)
 
 
+@contextmanager
+def _interruptible(walk: Verification) -> Iterator[None]:
+    """SIGINT and SIGTERM end the walk after the instance under way, so that it can be resumed."""
+    earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in earlier:
+            signal.signal(number, lambda *_: walk.ended.set())
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
 def _report(walk: Verification, *, as_json: bool) -> None:
     progress = walk.progress
     if as_json:
-        findings = [asdict(finding) for finding in progress.findings]
-        finished = progress.finished_at is not None
-        print_json({"checked": progress.checked, "finished": finished, "findings": findings, "repaired": walk.repaired})
+        found = {"checked": progress.checked, "findings": [asdict(finding) for finding in progress.findings]}
+        print_json(found | ({"repaired": walk.repaired} if walk.repair else {}))
         return
     end = "" if progress.finished_at else "; interrupted, --resume goes on"
     typer.echo(f"{progress.checked} instances checked, {len(progress.findings)} findings{end}")
