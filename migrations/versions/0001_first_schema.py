@@ -168,5 +168,15 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("payload", "instance_uid", "header", "instance", "header_reference", "series", "study", "progress", "event"):
+    for table in (
+        "payload",
+        "instance_uid",
+        "header",
+        "instance",
+        "header_reference",
+        "series",
+        "study",
+        "progress",
+        "event",
+    ):
         op.drop_table(table)
