@@ -182,7 +182,11 @@ def store_command(number):
 
 
 def test_object_larger_than_the_limit(node):
-    """1 GiB against a limit of 64 MiB: A700 at its end, memory within about the limit, and the association lives."""
+    """1 GiB against a limit of 64 MiB: A700 at its end, memory within about the limit, and the association lives.
+
+    A BytesIO takes an eighth more than it holds, 72 MiB here; PDUs in flight and what other tests left in this process
+    come on top: 59 MiB measured alone, 87 at the end of a whole run. Without the guard it is 1 GiB.
+    """
     good = mr_object(ImageType=["ORIGINAL", "PRIMARY", "PHASE MAP"])
     fragment = bytes(131072 - 6)
     message = pdu(4, struct.pack(">IBB", len(fragment) + 2 - 2, 1, 0) + fragment[2:])
@@ -194,7 +198,7 @@ def test_object_larger_than_the_limit(node):
             association._send(1, b"", is_command=False)
             assert status_of(association._read_message()) == 0xA700
         assert association.store(1, MRImageStorage, good.SOPInstanceUID, encoded(good)).status == 0
-    assert memory.growth < 80 * MIB
+    assert memory.growth < 112 * MIB
 
 
 def status_of(command):
