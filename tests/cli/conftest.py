@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +31,7 @@ Mripacs = Callable[..., Outcome]
 
 
 @pytest.fixture
-def mripacs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Mripacs]:
+def mripacs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Mripacs:
     """`mripacs("admin", "stats")` runs the entry point with these arguments."""
 
     def run(*arguments: object) -> Outcome:
@@ -43,10 +42,7 @@ def mripacs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         captured = capsys.readouterr()
         return Outcome(int(ended.value.code or 0), captured.out, captured.err)
 
-    root, ours = logging.getLogger(), logging.getLogger("mripacs")
-    handlers, level, our_level = root.handlers[:], root.level, ours.level
-    yield run
-    root.handlers[:], root.level, ours.level = handlers, level, our_level
+    return run
 
 
 @pytest.fixture
