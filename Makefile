@@ -11,6 +11,9 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --pre
 MADE   := $(VENV)/.stamp-venv
 BASE   := $(VENV)/.stamp-base
 DEV    := $(VENV)/.stamp-dev
+# Files of tests side by side, four at most: they wait for sockets, and times are asserted in some. 12 minutes become 6
+# on two cores.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint bench clean
@@ -23,7 +26,7 @@ demo: $(BASE) ## Two nodes, ten generations, one table; DATA=folder takes your o
 	@$(BIN)/mripacs demo $(DATA)
 
 test: $(DEV) ## All tests but the slow ones, with branch coverage
-	@$(BIN)/python -m pytest -m "not slow" --cov $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" --cov $(ARGS)
 
 test-slow: $(DEV) ## Tests that take minutes: image build steps, long chains
 	@$(BIN)/python -m pytest -m slow $(ARGS)
