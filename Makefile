@@ -16,20 +16,23 @@ DEV    := $(VENV)/.stamp-dev
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench clean
+.PHONY: help demo test test-slow test-faults lint bench clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(BASE) ## Two nodes, ten generations, one table; DATA=folder takes your own files
 	@$(BIN)/mripacs demo $(DATA)
 
-test: $(DEV) ## All tests but the slow ones, with branch coverage
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" --cov $(ARGS)
+test: $(DEV) ## All tests but the slow ones and the faults, with branch coverage
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not faults" --cov $(ARGS)
 
 test-slow: $(DEV) ## Tests that take minutes: image build steps, long chains
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-faults: $(DEV) ## Kills, faults and crowds, 200 kills and half an hour; ARGS="--kills 20" is CI's four minutes
+	@$(BIN)/python -m pytest -m faults --kills 200 $(ARGS)
 
 lint: $(DEV) ## Format, lint, types, and who may import whom
 	@$(BIN)/ruff format --check .

@@ -19,6 +19,13 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the tests marked `faults` go on, and where their random numbers begin."""
+    group = parser.getgroup("faults")
+    group.addoption("--kills", type=int, default=20, help="kills of the node in all tests together (default: 20)")
+    group.addoption("--fault-seed", type=int, default=None, help="seed of kills and faults (default: another each time)")
+
+
 def pytest_configure() -> None:
     """Start every program of DCMTK without Nagle's algorithm: it costs 40 ms a message."""
     os.environ.setdefault("TCP_NODELAY", "1")
