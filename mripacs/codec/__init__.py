@@ -19,17 +19,25 @@ __all__ = ["decode", "encode", "encode_lossless", "warm_up"]
 
 
 def encode(
-    pixels: NDArray[Any], rel_error: float = 0.05, *, max_error: float | None = None, k: int | None = None
+    pixels: NDArray[Any],
+    rel_error: float = 0.05,
+    *,
+    max_error: float | None = None,
+    k: int | None = None,
+    effort: str = "fast",
 ) -> bytes:
     """Code an image with bounded loss: ||x - y||_F / ||x||_F <= `rel_error`, unless another target is named.
 
     pixels : (rows, columns) or a stack (n, rows, columns) of uint8, uint16 or int16. max_error : |x - y| <= max_error
-    for every pixel instead. k : at most k nonzero wavelet coefficients instead. Raises CodecInputError.
+    for every pixel instead. k : at most k nonzero wavelet coefficients instead. effort : "fast", or "small" for fewer
+    bytes of the same pixels. Raises CodecInputError.
     """
     from mripacs.codec.registry import find
     from mripacs.core.errors import CodecInputError
-    from mripacs.core.model import Target, TargetKind
+    from mripacs.core.model import Effort, Target, TargetKind
 
+    if effort not in list(Effort):
+        raise CodecInputError(f"unknown effort {effort!r}; known are {', '.join(Effort)}")
     if max_error is not None and k is not None:
         raise CodecInputError("max_error and k are two targets; give one")
     if max_error is not None:
@@ -38,7 +46,7 @@ def encode(
         target = Target(TargetKind.K, k)
     else:
         target = Target(TargetKind.REL_ERROR, rel_error)
-    return find("kwavelet").encode(_stack(pixels), target).payload
+    return find("kwavelet").encode(_stack(pixels), target, effort=Effort(effort)).payload
 
 
 def encode_lossless(pixels: NDArray[Any]) -> bytes:

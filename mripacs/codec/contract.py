@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
-from mripacs.core.model import Encoded, Target
+from mripacs.core.model import Effort, Encoded, Target
 
 # Most samples that a decoder makes unless the caller says otherwise: 2^28, 512 MiB of 16-bit pixels.
 DEFAULT_MAX_SAMPLES = 1 << 28
@@ -24,11 +24,11 @@ class Codec(Protocol):
     def version(self) -> int:
         """Grows with every change of the bytes that `encode` makes; `decode` reads all earlier versions."""
 
-    def encode(self, frames: NDArray[Any], target: Target | None = None) -> Encoded:
+    def encode(self, frames: NDArray[Any], target: Target | None = None, *, effort: Effort = Effort.FAST) -> Encoded:
         """Code frames (n, rows, columns) of uint8, uint16 or int16, or (n, rows, columns, 3) of uint8.
 
-        Strides and byte order are free. Raises CodecInputError for other arrays and for targets that the codec does
-        not know, CodecMismatchError if the proof by decoding fails.
+        Strides and byte order are free; `effort` says how much time the bytes are worth. Raises CodecInputError for
+        other arrays and for targets that the codec does not know, CodecMismatchError if the proof by decoding fails.
         """
 
     def decode(self, payload: bytes, *, max_samples: int = DEFAULT_MAX_SAMPLES) -> NDArray[Any]:

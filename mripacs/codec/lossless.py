@@ -13,7 +13,7 @@ from mripacs.codec.decoding import decode_all, decode_one
 from mripacs.codec.exact import encode_exact
 from mripacs.codec.payload import Container, pack
 from mripacs.core.errors import CodecInputError
-from mripacs.core.model import Encoded, FrameRecord, Generation, Target
+from mripacs.core.model import Effort, Encoded, FrameRecord, Generation, Target
 
 CODEC_ID = 2
 EXACT = FrameRecord(Generation.LOSSLESS, 0.0, 0, None, None, None)
@@ -26,8 +26,8 @@ class LosslessCodec:
     name: str = "lossless"
     version: int = 1
 
-    def encode(self, frames: NDArray[Any], target: Target | None = None) -> Encoded:
-        """Code frames exactly; see `Codec.encode`. Raises CodecInputError if a target is given."""
+    def encode(self, frames: NDArray[Any], target: Target | None = None, *, effort: Effort = Effort.FAST) -> Encoded:
+        """Code frames exactly, at one effort; see `Codec.encode`. Raises CodecInputError if a target is given."""
         if target is not None:
             raise CodecInputError(f"the lossless codec takes no target, got {target}")
         native, shape = checked_frames(frames, colour=True)

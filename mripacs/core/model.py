@@ -31,6 +31,13 @@ class Target:
         return f"{self.kind}={self.value:g}"
 
 
+class Effort(StrEnum):
+    """How much time an encode may take for the same pixels."""
+
+    FAST = "fast"  # for ingest
+    SMALL = "small"  # fewer bytes of the same indices, for the archive
+
+
 class Generation(StrEnum):
     """What an encode did to the pixels."""
 

@@ -15,7 +15,7 @@ from mripacs.codec.decoding import decode_all, decode_frame, decode_one
 from mripacs.codec.kwavelet.stack import code_frames
 from mripacs.codec.payload import Container, pack
 from mripacs.core.errors import CodecInputError, CodecMismatchError
-from mripacs.core.model import Encoded, Target
+from mripacs.core.model import Effort, Encoded, Target
 
 CODEC_ID = 1
 
@@ -27,7 +27,7 @@ class KWaveletCodec:
     name: str = "kwavelet"
     version: int = 1
 
-    def encode(self, frames: NDArray[Any], target: Target | None = None) -> Encoded:
+    def encode(self, frames: NDArray[Any], target: Target | None = None, *, effort: Effort = Effort.FAST) -> Encoded:
         """Code frames (n, rows, columns) of uint8, uint16 or int16 within `target`; see `Codec.encode`.
 
         Every frame's bytes are decoded and compared before this returns. Raises CodecInputError without a target or
@@ -36,7 +36,7 @@ class KWaveletCodec:
         if target is None or not (math.isfinite(target.value) and target.value > 0):
             raise CodecInputError(f"codec kwavelet needs a target with a positive, finite value, got {target}")
         native, shape = checked_frames(frames, colour=False)
-        coded = code_frames(native, shape, target)
+        coded = code_frames(native, shape, target, effort)
         for number, frame in enumerate(coded):
             if not np.array_equal(decode_frame(frame.data, shape), frame.decoded):
                 raise CodecMismatchError(f"frame {number} does not decode to what its encoding promised")

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from mripacs.codec.exact import encode_exact
 from mripacs.codec.frames import FrameKind, encode_constant, head
-from mripacs.codec.kwavelet import context_coder
 from mripacs.codec.kwavelet.detect import detect
 from mripacs.codec.kwavelet.kernel import ClipRange, Quantised, decode, transform
 from mripacs.codec.kwavelet.metrics import frame_record
+from mripacs.codec.kwavelet.modes import WRITTEN, coder
 from mripacs.codec.kwavelet.search import candidates
 from mripacs.codec.kwavelet.steps import STEP_COUNT, grey_levels
 from mripacs.codec.payload import Reader, Shape
 from mripacs.core.errors import PayloadError
-from mripacs.core.model import FrameRecord, Generation, Target
+from mripacs.core.model import Effort, FrameRecord, Generation, Target
 
 STEP_BITS = 11
 MAX_BITS = 16  # of an unsigned sample; a signed one has 15 and its sign
@@ -37,17 +37,17 @@ class CodedFrame:
     decoded: NDArray[Any]
 
 
-def stable_frame(frame: NDArray[Any]) -> CodedFrame | None:
+def stable_frame(frame: NDArray[Any], effort: Effort) -> CodedFrame | None:
     """The frame (rows, columns) of uint8, uint16 or int16 if it is constant or a fixed point already, else None."""
-    stable = _stable_bytes(frame)
+    stable = _stable_bytes(frame, effort)
     return None if stable is None else _coded(frame, frame, stable, Generation.STABLE)
 
 
-def lossy_frame(frame: NDArray[Any], shape: Shape, target: Target) -> CodedFrame:
+def lossy_frame(frame: NDArray[Any], shape: Shape, target: Target, effort: Effort) -> CodedFrame:
     """A frame that is not stable yet within the target, or exactly if there is no fixed point within it."""
     for trial in candidates(frame, transform(frame), target):
         decoded = trial.pixels.astype(shape.dtype)
-        found = _stable_bytes(decoded)
+        found = _stable_bytes(decoded, effort)
         if found is not None:
             return _coded(frame, decoded, found, Generation.FIRST_LOSS)
     return exact_frame(frame, shape)
@@ -58,12 +58,12 @@ def exact_frame(frame: NDArray[Any], shape: Shape) -> CodedFrame:
     return CodedFrame(encode_exact(frame, shape), frame_record(frame, frame, Generation.LOSSLESS), frame)
 
 
-def _stable_bytes(frame: NDArray[Any]) -> tuple[bytes, Quantised | None] | None:
+def _stable_bytes(frame: NDArray[Any], effort: Effort) -> tuple[bytes, Quantised | None] | None:
     """Bytes that decode to exactly this frame and that any later encode of it finds again; None if there are none."""
     if (frame == frame.flat[0]).all():
         return encode_constant(frame), None
     quantised = detect(frame, transform(frame))
-    return None if quantised is None else (pack_quantised(quantised, ClipRange.of(frame)), quantised)
+    return None if quantised is None else (pack_quantised(quantised, ClipRange.of(frame), effort), quantised)
 
 
 def _coded(
@@ -77,15 +77,22 @@ def _coded(
     return CodedFrame(data, frame_record(frame, decoded, generation, step, k), decoded)
 
 
-def pack_quantised(quantised: Quantised, clip: ClipRange) -> bytes:
+def pack_quantised(quantised: Quantised, clip: ClipRange, effort: Effort) -> bytes:
     """A kwavelet frame's bytes (`mripacs.codec.frames` has the table)."""
     detail = MAX_BITS + clip.bits if clip.signed else clip.bits - 1
-    step = quantised.step.to_bytes(2, "little")
-    return head(FrameKind.KWAVELET, detail) + step + context_coder.encode(quantised)
+    mode = WRITTEN[effort]
+    step = (mode << STEP_BITS | quantised.step).to_bytes(2, "little")
+    return head(FrameKind.KWAVELET, detail) + step + coder(mode).encode(quantised)
 
 
 def decode_frame(detail: int, reader: Reader, shape: Shape) -> NDArray[Any]:
-    """A kwavelet frame (rows, columns) from its clip code and the bytes after it.
+    """A kwavelet frame (rows, columns) from its clip code and the bytes after it; raises as `unpack_quantised` does."""
+    quantised, clip = unpack_quantised(detail, reader, shape)
+    return decode(quantised, clip).astype(shape.dtype)
+
+
+def unpack_quantised(detail: int, reader: Reader, shape: Shape) -> tuple[Quantised, ClipRange]:
+    """Undo `pack_quantised`, from the clip code and the bytes after it.
 
     Raises PayloadError for unknown modes and steps, pixels outside the sample type, and impossible coded bands.
     """
@@ -97,7 +104,6 @@ def decode_frame(detail: int, reader: Reader, shape: Shape) -> NDArray[Any]:
     if clip.low < limits.min or clip.high > limits.max:
         raise PayloadError(f"pixels from {clip.low} to {clip.high} do not fit {shape.dtype}")
     mode, step = divmod(int.from_bytes(reader.take(2), "little"), 1 << STEP_BITS)
-    if mode != 0 or step >= STEP_COUNT:
-        raise PayloadError(f"unknown coding mode {mode} or step {step}")
-    quantised = context_coder.decode(reader.take(reader.left), shape.rows, shape.columns, step)
-    return decode(quantised, clip).astype(shape.dtype)
+    if step >= STEP_COUNT:
+        raise PayloadError(f"unknown step {step}")
+    return coder(mode).decode(reader.take(reader.left), shape.rows, shape.columns, step), clip

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet.frame import CodedFrame, exact_frame, lossy_frame, stable_frame
 from mripacs.codec.payload import Shape
-from mripacs.core.model import Generation, Target
+from mripacs.core.model import Effort, Generation, Target
 
 
-def code_frames(frames: NDArray[Any], shape: Shape, target: Target) -> list[CodedFrame]:
+def code_frames(frames: NDArray[Any], shape: Shape, target: Target, effort: Effort) -> list[CodedFrame]:
     """Code frames (n, rows, columns) of uint8, uint16 or int16 within the target, each by itself but for the above."""
-    stable = [stable_frame(frame) for frame in frames]
+    stable = [stable_frame(frame, effort) for frame in frames]
     if any(found is not None and found.record.generation is Generation.STABLE for found in stable):
         return [found or exact_frame(frame, shape) for found, frame in zip(stable, frames, strict=True)]
-    coded = [found or lossy_frame(frame, shape, target) for found, frame in zip(stable, frames, strict=True)]
+    coded = [found or lossy_frame(frame, shape, target, effort) for found, frame in zip(stable, frames, strict=True)]
     if _tells_its_loss(stable, coded):
         return coded
     return [found or exact_frame(frame, shape) for found, frame in zip(stable, frames, strict=True)]
