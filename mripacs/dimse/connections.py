@@ -1,22 +1,26 @@
 """The connections of a server: how many there are, whose, and for how long.
 
-A connection counts from its acceptance, so that peers which connect and say nothing cannot exhaust threads and files.
+A connection counts from its acceptance, so that peers which connect and say nothing cannot exhaust threads and files. It
+is one entry from then on: becoming an association, it never counts twice and never not at all.
 """
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from pynetdicom.association import Association
 
 
 @dataclass(slots=True)
 class _Entry:
-    association: Association
+    connection: socket.socket | None  # None: its association has started, or will never
     address: str
     opened: float
+    association: Association | None = None
     admitted: bool = False
     ending: bool = False
 
@@ -26,25 +30,37 @@ class Connections:
     """Thread-safe. Associations leave by themselves when their thread ends."""
 
     _entries: list[_Entry] = field(default_factory=list)
-    _opening: dict[int, str] = field(default_factory=dict)  # by identity of the socket: TLS handshake under way
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def open(self, connection: int, address: str) -> tuple[int, int]:
+    def open(self, connection: socket.socket, address: str) -> tuple[int, int]:
         """Count a connection just accepted; gives the numbers of all and of its address, itself included."""
         with self._lock:
-            self._opening[connection] = address
-            addresses = [*self._opening.values(), *(entry.address for entry in self._living())]
+            self._entries.append(_Entry(connection, address, time.monotonic()))
+            addresses = [entry.address for entry in self._living()]
             return len(addresses), addresses.count(address)
 
-    def opened(self, connection: int) -> None:
-        """The connection has become an association, or nothing."""
+    def secured(self, connection: socket.socket, by: socket.socket) -> None:
+        """The TLS handshake gave the connection another socket."""
         with self._lock:
-            self._opening.pop(connection, None)
+            for entry in self._entries:
+                if entry.connection is connection:
+                    entry.connection = by
 
     def begin(self, association: Association) -> None:
-        """Count an association that is about to start; its total time runs from here."""
+        """The association's connection, counted already, becomes it; its total time runs from here."""
+        connection = association.dul.socket.socket
         with self._lock:
-            self._entries.append(_Entry(association, association.requestor.address, time.monotonic()))
+            for entry in self._entries:
+                if entry.connection is connection:
+                    entry.association, entry.opened = association, time.monotonic()
+
+    def settle(self, connection: socket.socket) -> None:
+        """The connection's association has started, or never will: then it does not count any longer."""
+        with self._lock:
+            for entry in self._entries:
+                if entry.connection is connection:
+                    entry.connection = None
+            self._living()
 
     def admit(self, association: Association) -> tuple[int, int]:
         """Count an association that was requested; gives the numbers of all and of its address, itself included."""
@@ -59,26 +75,26 @@ class Connections:
         """The associations that have lasted longer; each is given once."""
         limit = time.monotonic() - seconds
         with self._lock:
-            overdue = [entry for entry in self._living() if entry.opened < limit and not entry.ending]
+            overdue = [entry for entry in self._living() if entry.association and entry.opened < limit]
+            overdue = [entry for entry in overdue if not entry.ending]
             for entry in overdue:
                 entry.ending = True
-        return [entry.association for entry in overdue]
+        return [entry.association for entry in overdue if entry.association]
 
     def associations(self) -> list[Association]:
         """Those that live."""
         with self._lock:
-            return [entry.association for entry in self._living()]
+            return [entry.association for entry in self._living() if entry.association]
 
     def _living(self) -> list[_Entry]:
-        self._entries = [entry for entry in self._entries if _lives(entry.association)]
+        self._entries = [entry for entry in self._entries if entry.connection or _runs(entry.association)]
         return self._entries
 
 
-def _has_ended(association: Association) -> bool:
+def _has_ended(association: Any) -> bool:
     """Whether it makes room for another, though its thread may still be closing the connection."""
     return bool(association.is_released or association.is_aborted or association.is_rejected)
 
 
-def _lives(association: Association) -> bool:
-    """Whether its thread is yet to start or runs."""
-    return association.ident is None or association.is_alive()
+def _runs(association: Association | None) -> bool:
+    return association is not None and association.is_alive()

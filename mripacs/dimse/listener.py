@@ -47,19 +47,20 @@ class Listener(ThreadedAssociationServer):
 
     def verify_request(self, request: socket.socket, client_address: Any) -> bool:
         """Whether there is room for the connection; it is closed if not."""
-        total, of_peer = self._connections.open(id(request), client_address[0])
+        total, of_peer = self._connections.open(request, client_address[0])
         settings = self._settings
         if (
             total <= settings.max_associations + SPARE_CONNECTIONS
             and of_peer <= settings.max_associations_per_peer + SPARE_CONNECTIONS
         ):
             return True
-        self._connections.opened(id(request))
+        self._connections.settle(request)
         log.warning("closed a connection of %s: %d are open, %d of them its", client_address[0], total, of_peer)
         return False
 
     def process_request_thread(self, request: socket.socket, client_address: Any) -> None:
         """Shake hands if TLS is asked for, then start the association's own thread."""
+        connection = request
         try:
             connection = self._secured(request)
         except (OSError, ValueError) as error:  # ValueError: the socket is closed
@@ -68,7 +69,7 @@ class Listener(ThreadedAssociationServer):
         else:
             super().process_request_thread(connection, client_address)
         finally:
-            self._connections.opened(id(request))
+            self._connections.settle(connection)
 
     def service_actions(self) -> None:
         """Every half second: end associations that have lasted too long."""
@@ -90,6 +91,7 @@ class Listener(ThreadedAssociationServer):
         if self.ssl_context is None:
             return connection
         secured: ssl.SSLSocket = self.ssl_context.wrap_socket(connection, server_side=True)
+        self._connections.secured(connection, secured)
         return secured
 
     def _guard(self, event: evt.Event) -> None:

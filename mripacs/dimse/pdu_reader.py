@@ -24,7 +24,8 @@ P_DATA_TF = 4
 MAX_CONTROL_PDU_BYTES = 2**18
 DISCARD_BYTES = 2**16
 
-# Events of the upper layer's state machine (PS3.8 Table 9-10).
+# A state and events of the upper layer's state machine (PS3.8 Tables 9-6 and 9-10).
+IDLE = "Sta1"
 TRANSPORT_CLOSED = "Evt17"
 INVALID_PDU = "Evt19"
 
@@ -69,6 +70,7 @@ class PduReader:
         except Exception as error:  # noqa: BLE001 - hostile bytes raise anything; the reactor's thread ends in order
             log.warning("association of %s ended: %s on %s", self._peer(), type(error).__name__, event)
             self._dul.socket.close()
+        self._wake()
 
     def interrupt(self) -> None:
         """End the wait for the rest of a PDU, so that the association can end."""
@@ -97,6 +99,15 @@ class PduReader:
         log.warning("association of %s aborted: %s", self._peer(), what)
         self._discarding = True
         self._dul.event_queue.put(INVALID_PDU)
+
+    def _wake(self) -> None:
+        """End the wait for a request on a connection that is closed: without this it lasts the whole negotiation time.
+
+        The association's thread takes None for the end of that time.
+        """
+        dul = self._dul
+        if dul.state_machine.current_state == IDLE and dul.assoc.requestor.primitive is None:
+            dul.to_user_queue.put(None)
 
     def _peer(self) -> Any:
         return self._dul.assoc.requestor.address
