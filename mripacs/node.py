@@ -10,6 +10,7 @@ from typing import Self
 
 from mripacs.archive import Archive
 from mripacs.core.settings import Settings
+from mripacs.dicomweb.process import WebProcess
 from mripacs.dimse import DicomServer
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         self._archive = Archive.open(settings=settings, workers=settings.archive.workers)
         self._server = DicomServer(self._archive)
+        self._web = WebProcess(settings) if settings.web.enabled else None
         self._ended = threading.Event()
         self._scrub = threading.Thread(target=self._archive.scrub, args=(self._ended,), name="scrub")
 
@@ -34,33 +36,49 @@ class Node:
         """The TCP port of the DICOM door."""
         return self._server.port
 
+    @property
+    def web_port(self) -> int | None:
+        """The TCP port of the web door; None where it is switched off."""
+        return self._web.port if self._web else None
+
     def __enter__(self) -> Self:
         try:
             self._archive.wait_until_ready()
+            if self._web is not None:  # after the codec was compiled, so that its processes find it so
+                self._web.start()
             self._server.start()
             self._scrub.start()
         except BaseException:
+            self._stop_web()
             self._archive.close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop_web()
         self._server.stop()
         self._ended.set()
         self._scrub.join()
         self._archive.close()
         log.info("stopped")
 
+    def _stop_web(self) -> None:
+        if self._web is not None:
+            self._web.stop()
 
-def run_until_signal(settings: Settings, port_file: Path | None = None) -> None:
+
+def run_until_signal(settings: Settings, port_file: Path | None = None, web_port_file: Path | None = None) -> None:
     """Serve until SIGINT or SIGTERM, then end in order.
 
-    port_file : is written with the DICOM port once it is listened on, for whoever started the node with port 0.
+    port_file, web_port_file : are written with the ports once they are listened on, for whoever started the node with
+    port 0.
     """
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with Node(settings) as node:
+        if web_port_file is not None and node.web_port is not None:
+            web_port_file.write_text(f"{node.web_port}\n", encoding="ascii")
         if port_file is not None:
             port_file.write_text(f"{node.dicom_port}\n", encoding="ascii")
         ended.wait()

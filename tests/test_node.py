@@ -15,7 +15,11 @@ from mripacs.node import Node
 
 
 def settings(folder, **dimse):
-    flags = {"archive": {"directory": folder, "workers": 0}, "dimse": {"port": 0, **dimse}}
+    flags = {
+        "archive": {"directory": folder, "workers": 0},
+        "dimse": {"port": 0, **dimse},
+        "web": {"enabled": False},
+    }
     return load_settings(flags=flags, environment={})
 
 

@@ -98,6 +98,7 @@ def _node(folder: Path, rel_error: float) -> Node:
     flags = {
         "archive": {"directory": folder, "workers": 1},
         "dimse": {"port": 0},
+        "web": {"enabled": False},
         "policy": {"rel_error": rel_error},
         "log": {"level": "ERROR"},
     }

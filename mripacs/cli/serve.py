@@ -22,14 +22,22 @@ def serve(
     port: Annotated[int | None, typer.Option(help="TCP port to listen on; 0 lets the system choose.")] = None,
     ae_title: Annotated[str | None, typer.Option(help="Our application entity title.")] = None,
     workers: Annotated[int | None, typer.Option(help="Codec processes.")] = None,
+    web: Annotated[bool | None, typer.Option("--web/--no-web", help="Serve DICOMweb, too.")] = None,
+    web_host: Annotated[str | None, typer.Option(help="Address that DICOMweb listens on.")] = None,
+    web_port: Annotated[
+        int | None, typer.Option(help="Its TCP port (implies --web); 0 lets the system choose.")
+    ] = None,
     port_file: Annotated[Path | None, typer.Option(help="Write the port that is listened on into this file.")] = None,
+    web_port_file: Annotated[Path | None, typer.Option(help="The same for DICOMweb's port.")] = None,
 ) -> None:
-    """Run the node: C-ECHO, C-STORE, C-FIND, C-GET, C-MOVE, until SIGINT or SIGTERM."""
+    """Run the node: C-ECHO, C-STORE, C-FIND, C-GET, C-MOVE and DICOMweb, until SIGINT or SIGTERM."""
+    wanted = True if web is None and web_port is not None else web
     flags: Mapping[str, Mapping[str, object]] = {
         "dimse": {"host": host, "port": port, "ae_title": ae_title},
+        "web": {"enabled": wanted, "host": web_host, "port": web_port},
         "archive": {"workers": workers},
     }
     settings = options_of(ctx).settings(flags)
     from mripacs.node import run_until_signal  # noqa: PLC0415 - `mripacs --help` stays light
 
-    run_until_signal(settings, port_file)
+    run_until_signal(settings, port_file, web_port_file)

@@ -12,15 +12,17 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import Field, IPvAnyNetwork, ValidationError, WithJsonSchema, model_validator
+from pydantic import Field, IPvAnyNetwork, ValidationError, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from mripacs.core.errors import SettingsError
 from mripacs.core.refusal import ALLOWED, explain, known_keys
 from mripacs.core.rules import PolicySettings
 from mripacs.core.section import Section
+from mripacs.core.tls import TlsSettings
+from mripacs.core.web import WebSettings
 
 ENV_PREFIX = "MRIPACS_"
 
@@ -67,20 +69,6 @@ class Destination(Section):
 
     host: str = Field(min_length=1, description="name or address")
     port: int = Field(ge=1, le=65535, description="TCP port")
-
-
-class TlsSettings(Section):
-    """DICOM TLS (PS3.15 B.12: BCP 195): whom peers find here, and whom they must be. All files are PEM."""
-
-    certificate: Path | None = Field(None, description="the node's certificate chain; unset: no TLS")
-    key: Path | None = Field(None, description="its private key; unset: in the certificate's file")
-    client_ca: Path | None = Field(None, description="authorities, one of which must have signed a peer's certificate")
-
-    @model_validator(mode="after")
-    def _belongs_to_a_certificate(self) -> Self:
-        if self.certificate is None and (self.key or self.client_ca):
-            raise ValueError("key and client_ca need a certificate")
-        return self
 
 
 class DimseSettings(Section):
@@ -138,6 +126,7 @@ class Settings(Section):
 
     archive: ArchiveSettings = ArchiveSettings()
     dimse: DimseSettings = DimseSettings()
+    web: WebSettings = WebSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
     policy: PolicySettings = PolicySettings()

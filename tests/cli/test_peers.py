@@ -88,7 +88,7 @@ def test_send_find_and_get_with_dcmqrscp(mripacs, dcmqrscp, files, tmp_path):
 @pytest.fixture
 def node_port(tmp_path):
     """A node without codec processes, in this process."""
-    flags = {"archive": {"directory": tmp_path / "node", "workers": 0}, "dimse": {"port": 0}}
+    flags = {"archive": {"directory": tmp_path / "node", "workers": 0}, "dimse": {"port": 0}, "web": {"enabled": False}}
     with Node(load_settings(flags=flags, environment={})) as node:
         yield node.dicom_port
 

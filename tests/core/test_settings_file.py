@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from mripacs.core.refusal import allowed
 from mripacs.core.rules import Conditions, Rule
 from mripacs.core.settings import SECTIONS, Destination, Settings, TlsSettings, load_settings
+from mripacs.core.web import OidcSettings, Token
 from tests.real_parts import REPOSITORY
 
 TEXT = (REPOSITORY / "config" / "mripacs.toml").read_text(encoding="utf-8")
@@ -26,6 +27,9 @@ TABLES: dict[str, type[BaseModel]] = {
     **SECTIONS,
     "dimse.destinations.VIEWER": Destination,
     "dimse.tls": TlsSettings,
+    "web.tokens.VIEWER": Token,
+    "web.oidc": OidcSettings,
+    "web.tls": TlsSettings,
     "policy.rules": Rule,
     "policy.rules.when": Conditions,
 }

@@ -27,6 +27,7 @@ ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
     "OMP_NUM_THREADS": "1",
     "TCP_NODELAY": "1",
+    "MRIPACS_WEB__ENABLED": "false",  # nodes run side by side; tests of the web door ask for it by --web-port
 }
 
 

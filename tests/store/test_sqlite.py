@@ -128,7 +128,8 @@ class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSu
 
     def test_a_node_scrubs_by_itself(self, url: str) -> None:
         archive = {"database_url": url, "workers": 0, "scrub_interval_hours": 1, "scrub_rate": 1000}
-        settings = load_settings(flags={"archive": archive, "dimse": {"port": 0}}, environment={})
+        flags = {"archive": archive, "dimse": {"port": 0}, "web": {"enabled": False}}
+        settings = load_settings(flags=flags, environment={})
         with Store.open(url) as store, Node(settings) as node:
             deadline = time.monotonic() + 60
             while (state := store.progress("scrub")) is None or state.finished_at is None:

@@ -1,0 +1,29 @@
+"""The web application: one table of routes, one stack of middleware, one archive behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from mripacs.core.settings import Settings
+from mripacs.dicomweb import services
+
+if TYPE_CHECKING:
+    from mripacs.archive import Archive
+
+RouteList = Callable[[Settings], Sequence[BaseRoute]]
+
+# Who adds to the door: a function of the settings that gives its routes. The first route that fits a path answers.
+ROUTE_LISTS: tuple[RouteList, ...] = (services.routes,)
+
+
+def build(archive: Archive, settings: Settings) -> Starlette:
+    """The application over an open archive. Handlers find both in `request.app.state`."""
+    routes = [route for routes_of in ROUTE_LISTS for route in routes_of(settings)]
+    app = Starlette(routes=routes)
+    app.state.archive = archive
+    app.state.settings = settings
+    return app
