@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mripacs.cli import bench_codecs
 from mripacs.cli.context import AsJson, print_json, print_table
 from mripacs.cli.files import find_items
 from mripacs.cli.local import progress_bar
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mripacs.archive import Archive
 
 app = typer.Typer(help="Measurements.", no_args_is_help=True)
+app.command()(bench_codecs.codecs)
 
 
 @dataclass(slots=True)
