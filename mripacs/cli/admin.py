@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mripacs.cli import admin_backup, admin_delete, admin_verify
+from mripacs.cli import admin_backup, admin_conformance, admin_delete, admin_verify
 from mripacs.cli.context import AsJson, open_archive, options_of, print_json, print_table, size
 from mripacs.core.model import ArchiveStatistics, Certificate, InstanceIdentity
 
@@ -21,6 +21,7 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(db_app, name="db")
 admin_verify.register(app)
 admin_backup.register(app)
+admin_conformance.register(app)
 admin_delete.register(app, db_app)
 
 
