@@ -141,6 +141,9 @@ class Certificate:
     received_bytes: int
     received_pixel_bytes: int  # how many of them were the pixel value; 0 when it was not cut out
     restores_received: bool  # whether the received bytes come back exactly (a zero-error result of JPEG input may not)
+    # Smallest and largest value that the payload decodes to: what the header of a lossy instance says of its pixels, so
+    # that headers are rebuilt without decoding. None where nothing was coded, and in certificates of version 0.1.
+    decoded_range: tuple[int, int] | None = None
 
     @property
     def lossy(self) -> bool:
@@ -162,9 +165,11 @@ class Certificate:
         frames = tuple(
             FrameRecord(**{**frame, "generation": Generation(frame["generation"])}) for frame in fields["frames"]
         )
+        decoded_range = fields.get("decoded_range")
         return cls(
             **{
                 **fields,
+                "decoded_range": tuple(decoded_range) if decoded_range else None,
                 "tier": Tier(fields["tier"]),
                 "generation": Generation(fields["generation"]),
                 "frames": frames,
@@ -237,6 +242,15 @@ class StoredInstance:
     header: bytes
     pixel_offset: int | None
     payload: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHeader:
+    """An instance's header read back without its pixels, checked against its stored digests."""
+
+    identity: InstanceIdentity
+    header: bytes
+    pixel_offset: int | None
 
 
 class Disposition(StrEnum):

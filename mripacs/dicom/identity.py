@@ -5,9 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import Any, Protocol
 
 from mripacs.core.model import Certificate
 from mripacs.dicom.encode import Element, item_bytes
@@ -80,6 +78,24 @@ READ_TAGS = (
 """Elements of the received data set that `derive` builds on."""
 
 
+class Samples(Protocol):
+    """What the marks tell of decoded pixels: an array of them, or a certificate's account (`rebuild.Certified`)."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all samples."""
+
+    @property
+    def dtype(self) -> Any:
+        """Their numpy type."""
+
+    def min(self) -> Any:
+        """The smallest."""
+
+    def max(self) -> Any:
+        """The largest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Derivation:
     """One lossy encode of one instance, as far as its marks tell."""
@@ -90,7 +106,7 @@ class Derivation:
     transfer_syntax: str  # in which the original was received
     certificate: Certificate
     payload_bytes: int
-    frames: NDArray[Any]  # decoded, as they leave
+    frames: Samples  # decoded, as they leave
 
     @property
     def keeps_uid(self) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mripacs.core.errors import RefusedError, TranscodeError
@@ -13,7 +15,7 @@ from mripacs.dicom.facts import FRAME_TYPE
 from mripacs.dicom.functional_groups import PER_FRAME_FUNCTIONAL_GROUPS, SHARED_FUNCTIONAL_GROUPS
 from mripacs.dicom.headers import EXPLICIT
 from mripacs.dicom.identity import READ_TAGS, Derivation, derive, derived_type
-from mripacs.dicom.pixels import describe, join, native_value
+from mripacs.dicom.pixels import PixelDescription, describe, join, native_value
 from mripacs.dicom.reencode import encode_span, encoder_for, reencode
 from mripacs.dicom.scan import PIXEL_DATA, DatasetMap, scan
 from mripacs.dicom.transcode import EXTENDED_OFFSET_TAGS, PLANAR_CONFIGURATION, pixel_element
@@ -50,6 +52,72 @@ def derived_dataset(
         derivation = Derivation(*uids, transfer_syntax, certificate, payload_bytes, frames)
         replaced |= derive(_received_elements(dataset, dataset_map), derivation)
     return reencode(dataset, dataset_map, EXPLICIT, replaced | _native_pixels(frames, dataset_map))
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """What a certificate tells of pixels that nobody decoded: takes the place of an array among the marks."""
+
+    description: PixelDescription
+    decoded_range: tuple[int, int]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all samples."""
+        return self.description.native_bytes
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Their numpy type."""
+        return self.description.dtype
+
+    def min(self) -> int:
+        """The smallest."""
+        return self.decoded_range[0]
+
+    def max(self) -> int:
+        """The largest."""
+        return self.decoded_range[1]
+
+
+def derived_header(
+    header: bytes,
+    offset: int,
+    transfer_syntax: str,
+    certificate: Certificate,
+    *,
+    payload_bytes: int,
+    sop_instance_uid: str,
+    original_sop_instance_uid: str,
+    sop_class_uid: str,
+) -> bytes:
+    """What `derived_dataset` gives, with an empty Pixel Data: for metadata, without decoding.
+
+    The certificate must know its `decoded_range`. Raises TranscodeError, PixelDataError as `derived_dataset` does.
+    """
+    try:
+        description = describe(header, scan(header, transfer_syntax), transfer_syntax)
+        dataset = filled(header, offset, transfer_syntax, description.native_bytes)
+        dataset_map = scan(dataset, transfer_syntax)
+    except RefusedError as error:
+        raise TranscodeError(f"the stored header cannot be read: {error}") from error
+    replaced: dict[int, Element | None] = dict.fromkeys((*EXTENDED_OFFSET_TAGS, DATA_SET_TRAILING_PADDING))
+    if certificate.lossy and certificate.decoded_range is not None:
+        pixels = Certified(description, certificate.decoded_range)
+        uids = (sop_class_uid, original_sop_instance_uid, sop_instance_uid)
+        derivation = Derivation(*uids, transfer_syntax, certificate, payload_bytes, pixels)
+        replaced |= derive(_received_elements(dataset, dataset_map), derivation)
+    replaced[PIXEL_DATA] = Element(PIXEL_DATA, "OB" if description.bits_allocated == 8 else "OW", b"")
+    return reencode(dataset, dataset_map, EXPLICIT, replaced)
+
+
+def filled(header: bytes, offset: int, transfer_syntax: str, cut_bytes: int) -> bytes:
+    """A header whose pixels were cut out, with zeros in their place, so that elements behind them are found.
+
+    Where there is nothing behind, and for encapsulated pixels, nothing is put in.
+    """
+    nothing_behind = len(header) == offset
+    return header if nothing_behind or is_encapsulated(transfer_syntax) else join(header, offset, bytes(cut_bytes))
 
 
 def _with_pixels(header: bytes, offset: int, transfer_syntax: str, frames: NDArray[Any]) -> tuple[bytes, DatasetMap]:

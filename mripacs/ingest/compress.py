@@ -189,6 +189,7 @@ def _finish(source: _Source, tier: Tier, encoder: Codec, encoded: Encoded, obsta
         frames=encoded.frames,
         received_pixel_bytes=pixel_bytes,
         restores_received=source.native and _restores(source, header, offset, encoded.decoded),
+        decoded_range=(int(encoded.decoded.min()), int(encoded.decoded.max())),
     )
     return Compressed(header, offset, encoded.payload, certificate)
 
@@ -216,6 +217,7 @@ def _certificate(
     frames: tuple[FrameRecord, ...] = (),
     received_pixel_bytes: int = 0,
     restores_received: bool = True,
+    decoded_range: tuple[int, int] | None = None,
 ) -> Certificate:
     asked = job.decision.target if tier is Tier.KWAVELET else None
     return Certificate(
@@ -232,4 +234,5 @@ def _certificate(
         received_bytes=len(job.dataset),
         received_pixel_bytes=received_pixel_bytes,
         restores_received=restores_received,
+        decoded_range=decoded_range,
     )

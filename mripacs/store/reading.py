@@ -71,13 +71,13 @@ _REFERENCES = (
 def find_identity(connection: Connection, uid: str) -> InstanceIdentity | None:
     """The instance that is served, or was received, under the UID."""
     row = connection.execute(_IDENTITY_BY_UID, {"uid": uid}).mappings().first()
-    return _identity(row) if row else None
+    return identity_of(row) if row else None
 
 
 def select_identities(connection: Connection, selection: InstanceSelection) -> list[InstanceIdentity]:
     """The instances selected, by study and series as they first came, then by Instance Number."""
     statement = restricted(_IDENTITIES.order_by(*ORDER), selection)
-    return [_identity(row) for row in connection.execute(statement).mappings()]
+    return [identity_of(row) for row in connection.execute(statement).mappings()]
 
 
 def restricted(statement: Selected, selection: InstanceSelection) -> Selected:
@@ -128,7 +128,7 @@ def page_of_instances(connection: Connection, after: int, length: int) -> list[t
 def quarantined_identities(connection: Connection) -> list[InstanceIdentity]:
     """The instances that are not given out because they were found damaged."""
     statement = _IDENTITIES.where(_instance.state != schema.STORED).order_by(*ORDER)
-    return [_identity(row) for row in connection.execute(statement).mappings()]
+    return [identity_of(row) for row in connection.execute(statement).mappings()]
 
 
 def load_instance(connection: Connection, uid: str, cache: ReferenceCache) -> StoredInstance | None:
@@ -136,7 +136,7 @@ def load_instance(connection: Connection, uid: str, cache: ReferenceCache) -> St
     row = connection.execute(_BLOBS_BY_UID, {"uid": uid}).mappings().first()
     if row is None:
         return None
-    identity = _identity(row)
+    identity = identity_of(row)
     if identity.quarantined:
         raise damaged(row, "data", "were found damaged: it is in quarantine")
     payload = checked_payload(row)
@@ -216,7 +216,8 @@ def any_of(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[b
     return column.in_(values)
 
 
-def _identity(row: Row) -> InstanceIdentity:
+def identity_of(row: Row) -> InstanceIdentity:
+    """The identity in a row with all columns of the instance and the UIDs of its study and series."""
     return InstanceIdentity(
         sop_class_uid=row["sop_class_uid"],
         sop_instance_uid=row["sop_instance_uid"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
@@ -27,11 +27,23 @@ from mripacs.core.model import (
     NewInstance,
     Query,
     ReceivedFrom,
+    StoredHeader,
     StoredInstance,
     VerifyFinding,
     VerifyProgress,
 )
-from mripacs.store import checks, deleting, progress, queries, reading, repairs, space, statistics, writing
+from mripacs.store import (
+    checks,
+    deleting,
+    header_reading,
+    progress,
+    queries,
+    reading,
+    repairs,
+    space,
+    statistics,
+    writing,
+)
 from mripacs.store.adding import AddedInstance, added, always_late, refused, require_rows_that_fit
 from mripacs.store.database import Database
 from mripacs.store.failures import is_race, translated
@@ -127,6 +139,14 @@ class Store(Database):
         if found is None:
             raise UnknownInstanceError(f"no instance {uid} is stored")
         return found
+
+    def load_headers(self, uids: Sequence[str]) -> list[StoredHeader]:
+        """Headers of the instances served under the UIDs, in their order, every digest checked; one statement.
+
+        Unknown UIDs are left out. Raises DamagedInstanceError naming the damaged part.
+        """
+        with self._reading() as connection:
+            return header_reading.load_headers(connection, uids, self._references)
 
     def select(self, selection: InstanceSelection) -> list[InstanceIdentity]:
         """The instances selected, by study and series as they first came, then by Instance Number."""
