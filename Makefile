@@ -11,12 +11,13 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --pre
 MADE   := $(VENV)/.stamp-venv
 BASE   := $(VENV)/.stamp-base
 DEV    := $(VENV)/.stamp-dev
+LEARNED := $(VENV)/.stamp-learned
 # Files of tests side by side, four at most: they wait for sockets, and times are asserted in some. 12 minutes become 6
 # on two cores.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-faults lint bench clean
+.PHONY: help demo learned test test-slow test-faults lint bench clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -33,6 +34,8 @@ test-slow: $(DEV) ## Tests that take minutes: image build steps, long chains
 
 test-faults: $(DEV) ## Kills, faults and crowds, 200 kills and half an hour; ARGS="--kills 20" is CI's four minutes
 	@$(BIN)/python -m pytest -m faults --kills 200 $(ARGS)
+
+learned: $(LEARNED) ## Install torch and fastmri, for k-space and learned previews and their tests
 
 lint: $(DEV) ## Format, lint, types, and who may import whom
 	@$(BIN)/ruff format --check .
@@ -72,3 +75,11 @@ $(DEV): pyproject.toml $(MADE)
 	@echo "Installing mripacs and the developers' tools (some minutes the first time)"
 	@$(PIP) --editable '.[dev]'
 	@touch $(BASE) $@
+
+# The pinned torch is the one that the figures were measured with. fastmri's own requirements name torchvision, whose
+# build from PyPI breaks beside a CPU torch; nothing here needs it.
+$(LEARNED): $(DEV)
+	@echo "Installing torch and fastmri"
+	@$(PIP) torch==2.13.0 'h5py>=3.10' 'safetensors>=0.4'
+	@$(PIP) --no-deps fastmri==0.3.0
+	@touch $@

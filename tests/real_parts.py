@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 import pytest
@@ -34,6 +36,17 @@ def program(name: str) -> Path:
     if found is None:
         lacking(name, "`bash .ci/run` installs it on Debian")
     return Path(found)
+
+
+def module(name: str, remedy: str) -> ModuleType:
+    """A module of an extra; `lacking` if it is not installed. For the top of a file of tests."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        absent[name] = remedy
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"{name} is absent: {remedy}", allow_module_level=True)
 
 
 def shared_data() -> Path:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mripacs import __version__
-from mripacs.cli import admin, bench, demo, local, peers, serve
+from mripacs.cli import admin, bench, demo, import_kspace, local, peers, serve
 from mripacs.cli.context import GlobalOptions
 from mripacs.core.errors import MripacsError
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (serve, local, peers, demo):
+for module in (serve, local, import_kspace, peers, demo):
     module.register(app)
 app.add_typer(admin.app, name="admin")
 app.add_typer(bench.app, name="bench")

@@ -7,6 +7,7 @@
     │   ├── TruncatedDatasetError    the data set ends inside an element of the header
     │   ├── InvalidIdentityError     a UID is missing, malformed or contradicts the command
     │   ├── ObjectTooLargeError      larger than the configured limits
+    │   ├── KspaceError              a file of raw data is none, is damaged or contradicts itself
     │   └── ConflictError            another object is stored under that UID
     ├── CodecError
     │   ├── CodecInputError          the array's shape or type cannot be coded
@@ -80,6 +81,10 @@ class ObjectTooLargeError(RefusedError):
 
     dimse_status = 0xA700
     http_status = 413
+
+
+class KspaceError(RefusedError):
+    """A file of raw k-space is none, is truncated or damaged, or contradicts its own header."""
 
 
 class ConflictError(RefusedError):
