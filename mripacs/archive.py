@@ -41,6 +41,7 @@ from mripacs.retrieve.matching import parse_level, parse_query
 from mripacs.retrieve.scrub import Scrub
 from mripacs.retrieve.verify import Verification
 from mripacs.store import Store
+from mripacs.store.commitments import Commitments
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -151,6 +152,11 @@ class Archive:
     ) -> None:
         """Write an audit event; `uid` is the instance, series or study that it is about. No patient data."""
         self._store.record(kind, source=source, uid=uid, outcome=outcome, detail=detail)
+
+    @property
+    def commitments(self) -> Commitments:
+        """Requests for storage commitment that are not reported yet."""
+        return self._store.commitments
 
     def statistics(self) -> ArchiveStatistics:
         """Totals of what was received and what is kept."""

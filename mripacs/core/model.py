@@ -354,6 +354,18 @@ class VerifyProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingCommitment:
+    """A request for storage commitment whose report is not delivered yet (PS3.4 Annex J)."""
+
+    transaction_uid: str
+    requestor: str  # AE title of who asked
+    own_title: str  # AE title that it called
+    references: tuple[tuple[str, str], ...]  # SOP class and instance UIDs
+    attempts: int = 0  # to report, the one under way included
+    id: int = 0  # its row; 0: not kept yet
+
+
+@dataclass(frozen=True, slots=True)
 class Deletion:
     """What a deletion took out of the archive, or would take."""
 

@@ -73,7 +73,9 @@ def _schema_at(root: Schema, location: Location) -> Schema:
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:
-    reference: str | None = schema.get("$ref")
+    """What a reference leads to, also that of an optional table."""
+    references = [each["$ref"] for each in (schema, *schema.get("anyOf", ())) if "$ref" in each]
+    reference: str | None = references[0] if references else None
     return root["$defs"][reference.rpartition("/")[2]] if reference else schema
 
 

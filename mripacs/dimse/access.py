@@ -17,6 +17,7 @@ from mripacs.dimse.audit import AuditTrail
 from mripacs.dimse.audit_message import AuditEvent, AuditRecord, Outcome
 from mripacs.dimse.audited import participants
 from mripacs.dimse.connections import Connections
+from mripacs.dimse.pace import Rate
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Rejection:
 UNKNOWN_NETWORK = Rejection(1, 1, 1, "its address is in none of the networks")  # permanent, user, no reason given
 UNKNOWN_CALLING_TITLE = Rejection(1, 1, 3, "its title may not call")
 UNKNOWN_CALLED_TITLE = Rejection(1, 1, 7, "no title of ours")
+TOO_FAST = Rejection(2, 3, 1, "too many association requests of its address")  # transient, temporary congestion
 TOO_MANY = Rejection(2, 3, 2, "too many associations")  # transient, presentation related, local limit exceeded
 TOO_MANY_OF_PEER = Rejection(2, 3, 2, "too many associations of its address")
 
@@ -44,6 +46,7 @@ class AccessControl:
 
     settings: DimseSettings
     connections: Connections
+    rate: Rate  # of associations
     trail: AuditTrail | None = None
 
     def handle_request(self, event: evt.Event) -> None:
@@ -84,6 +87,8 @@ class AccessControl:
         return any(parsed in network for network in self.settings.networks)
 
     def _admit(self, event: evt.Event) -> Rejection | None:
+        if not self.rate.take(event.assoc.requestor.address):
+            return TOO_FAST
         total, of_peer = self.connections.admit(event.assoc)
         if total > self.settings.max_associations:
             return TOO_MANY

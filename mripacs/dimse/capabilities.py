@@ -13,7 +13,7 @@ from pydicom.uid import UID
 from pynetdicom import AE
 
 from mripacs.core.errors import MripacsError, PeerError, QueryError, RefusedError, StoreError, UnknownDestinationError
-from mripacs.dimse import access, client, commitment, reporting, statuses
+from mripacs.dimse import access, client, commitment, statuses
 from mripacs.dimse.access import Rejection
 from mripacs.dimse.audit_message import AuditEvent
 from mripacs.dimse.negotiation import QUERY_SYNTAXES, SERVICES, STORAGE_CLASSES, is_storage_class
@@ -105,7 +105,8 @@ _OF_SERVICE: Mapping[str, tuple[Status, ...]] = {
         Status(commitment.NO_SUCH_SOP_INSTANCE, "Not the well-known SOP Instance of PS3.4 J.3.5."),
         Status(commitment.NO_SUCH_ACTION, "An action type other than 1."),
         Status(commitment.INVALID_ARGUMENT, "The action information cannot be read."),
-        Status(reporting.RESOURCE_LIMITATION, "Too many requests are under way; come back later."),
+        Status(commitment.RESOURCE_LIMITATION, "Too many requests are under way; come back later."),
+        Status(commitment.PROCESSING_FAILURE, "The request could not be written down."),
     ),
 }
 

@@ -16,12 +16,14 @@ from pydicom.sequence import Sequence
 from pynetdicom import evt
 
 from mripacs.core.errors import MripacsError, QueryError, UnknownInstanceError
+from mripacs.core.model import PendingCommitment
 from mripacs.dimse import identifiers
 
 if TYPE_CHECKING:
     from mripacs.archive import Archive
 
 log = logging.getLogger(__name__)
+Reference = tuple[str, str]  # SOP class and instance UID of an instance that a peer wants a promise for
 
 SOP_INSTANCE = "1.2.840.10008.1.20.1.1"  # the well-known one (PS3.4 J.3.5)
 REQUEST_COMMITMENT = 1  # action type
@@ -34,26 +36,17 @@ NO_SUCH_INSTANCE = 0x0112
 CLASS_INSTANCE_CONFLICT = 0x0119
 
 # Status of the N-ACTION response (PS3.7 10.1.4.1.10).
-NO_SUCH_ACTION, NO_SUCH_SOP_INSTANCE, INVALID_ARGUMENT = 0x0123, 0x0112, 0x0115
+NO_SUCH_ACTION, NO_SUCH_SOP_INSTANCE, INVALID_ARGUMENT, RESOURCE_LIMITATION = 0x0123, 0x0112, 0x0115, 0x0213
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """An instance that a peer wants a promise for."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class CommitmentRequest:
-    """What an N-ACTION asks."""
-
-    transaction_uid: str
-    references: tuple[Reference, ...]
+def refusal(event: evt.Event) -> int | None:
+    """The status of an N-ACTION that asks for something else; None for a request for commitment."""
+    if str(event.request.RequestedSOPInstanceUID) != SOP_INSTANCE:
+        return NO_SUCH_SOP_INSTANCE
+    return None if event.request.ActionTypeID == REQUEST_COMMITMENT else NO_SUCH_ACTION
 
 
-def read_request(event: evt.Event) -> CommitmentRequest:
+def read_request(event: evt.Event) -> PendingCommitment:
     """The action information of an N-ACTION. Raises QueryError when it lacks what PS3.4 Table J.3-1 requires."""
     request = event.request
     information = identifiers.decode_identifier(request.ActionInformation, event.context.transfer_syntax)
@@ -62,20 +55,20 @@ def read_request(event: evt.Event) -> CommitmentRequest:
     if not transaction_uid or not 0 < len(items) <= MAX_REFERENCES:
         raise QueryError(f"transaction {transaction_uid or 'without UID'} refers to {len(items)} instances")
     references = tuple(
-        Reference(str(item.get("ReferencedSOPClassUID", "")), str(item.get("ReferencedSOPInstanceUID", "")))
-        for item in items
+        (str(item.get("ReferencedSOPClassUID", "")), str(item.get("ReferencedSOPInstanceUID", ""))) for item in items
     )
-    if not all(reference.sop_instance_uid for reference in references):
+    if not all(sop_instance_uid for _, sop_instance_uid in references):
         raise QueryError(f"transaction {transaction_uid} has a reference without Referenced SOP Instance UID")
-    return CommitmentRequest(transaction_uid, references)
+    requestor, acceptor = event.assoc.requestor, event.assoc.acceptor
+    return PendingCommitment(transaction_uid, requestor.ae_title.strip(), acceptor.ae_title.strip(), references)
 
 
 def failure_reason(archive: Archive, reference: Reference) -> int | None:
     """Why an instance is not promised; None: it is, and it was read and decoded for that."""
-    uid = reference.sop_instance_uid
+    sop_class_uid, uid = reference
     try:
         identity = archive.identify(uid)
-        if identity.sop_class_uid != reference.sop_class_uid:
+        if identity.sop_class_uid != sop_class_uid:
             return CLASS_INSTANCE_CONFLICT
         is_derived = uid == identity.sop_instance_uid != identity.original_sop_instance_uid
         if not is_derived and not identity.certificate.restores_received:
@@ -98,7 +91,7 @@ class CommitmentReport:
     failed: tuple[tuple[Reference, int], ...]
 
     @classmethod
-    def on(cls, archive: Archive, request: CommitmentRequest) -> CommitmentReport:
+    def on(cls, archive: Archive, request: PendingCommitment) -> CommitmentReport:
         """Read every instance that the request refers to."""
         judged = [(reference, failure_reason(archive, reference)) for reference in request.references]
         return cls(
@@ -128,9 +121,8 @@ class CommitmentReport:
 
 def _items(references: Iterable[Reference]) -> list[Dataset]:
     items = []
-    for reference in references:
+    for sop_class_uid, sop_instance_uid in references:
         item = Dataset()
-        item.ReferencedSOPClassUID = reference.sop_class_uid
-        item.ReferencedSOPInstanceUID = reference.sop_instance_uid
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class_uid, sop_instance_uid
         items.append(item)
     return items

@@ -1,7 +1,7 @@
 """The connections of a server: how many there are, whose, and for how long.
 
-A connection counts from its acceptance, so that peers which connect and say nothing cannot exhaust threads and files. It
-is one entry from then on: becoming an association, it never counts twice and never not at all.
+A connection counts from its acceptance, so that peers which connect and say nothing cannot exhaust threads and files.
+It is one entry from then on: becoming an association, it never counts twice and never not at all.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from mripacs.core.model import InstanceIdentity, ReceivedObject
 from mripacs.core.settings import Destination
 from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
 from mripacs.dimse import identifiers, move_check, raw_send, statuses
+from mripacs.dimse.destinations import Route, routes
 from mripacs.dimse.negotiation import accept_echo, accept_relational_queries, accept_storage_contexts
 from mripacs.dimse.receiving import bounded_receiving, dataset_bytes
 from mripacs.dimse.reporting import CommitmentProvider
@@ -40,12 +41,14 @@ def evt_handlers(
     destinations : AE titles that C-MOVE and reports on storage commitment may be sent to; the archive's settings where
         it is None.
     commitment : who answers requests for storage commitment; made here where it is None.
+    Raises SettingsError when a file of a destination's TLS is wrong.
     Storage contexts are accepted as they are proposed; add contexts for Verification, Query/Retrieve and
     Storage Commitment to the AE.
     """
     raw_send.install()
     move_check.install()
-    known = archive.settings.dimse.destinations if destinations is None else destinations
+    settings = archive.settings.dimse
+    known = routes(settings.destinations if destinations is None else destinations, settings.tls)
     return [
         NO_DELAY,
         bounded_receiving(archive.settings.limits.max_object_bytes),
@@ -130,7 +133,7 @@ def _handle_get(event: evt.Event, archive: Archive) -> Iterator[Any]:
     yield from _sub_operations(event, archive, instances)
 
 
-def _handle_move(event: evt.Event, archive: Archive, destinations: Mapping[str, Destination]) -> Iterator[Any]:
+def _handle_move(event: evt.Event, archive: Archive, destinations: Mapping[str, Route]) -> Iterator[Any]:
     """PS3.4 C.4.2: the destination and its contexts, the number of sub-operations, then the instances."""
     title = (event.request.MoveDestination or "").strip()
     destination = destinations.get(title)
@@ -143,7 +146,8 @@ def _handle_move(event: evt.Event, archive: Archive, destinations: Mapping[str, 
     except Exception as error:
         statuses.failure(error)  # logged; pynetdicom answers 0xC514, identifiers were checked before
         raise
-    yield destination.host, destination.port, {"contexts": _proposals(instances), "evt_handlers": [NO_DELAY]}
+    how = {"contexts": _proposals(instances), "tls_args": destination.tls_args, "evt_handlers": [NO_DELAY]}
+    yield destination.host, destination.port, how
     yield len(instances)
     yield from _sub_operations(event, archive, instances)
 

@@ -15,9 +15,11 @@ from mripacs.dimse.access import AccessControl
 from mripacs.dimse.audit import AuditTrail
 from mripacs.dimse.audited import audited
 from mripacs.dimse.connections import Connections
+from mripacs.dimse.destinations import routes
 from mripacs.dimse.handlers import evt_handlers
 from mripacs.dimse.listener import Listener
 from mripacs.dimse.negotiation import QUERY_SYNTAXES, SERVICES
+from mripacs.dimse.pace import Rate, paced
 from mripacs.dimse.reporting import CommitmentProvider
 from mripacs.dimse.syslog import syslog_of
 from mripacs.dimse.tls import server_context
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from mripacs.archive import Archive
 
 log = logging.getLogger(__name__)
+
+CONNECTION_TIMEOUT_S = 30.0  # to a C-MOVE destination; without it the system's two minutes
 
 # pynetdicom logs identifiers (patient names) at INFO; our handlers log what happened, by UID.
 _config.LOG_REQUEST_IDENTIFIERS = False
@@ -41,7 +45,7 @@ class DicomServer:
         self._settings = archive.settings.dimse
         self._server: Listener | None = None
         self._trail: AuditTrail | None = None
-        self._commitment = CommitmentProvider(archive, self._settings.destinations)
+        self._commitment: CommitmentProvider | None = None
 
     @property
     def port(self) -> int:
@@ -52,14 +56,17 @@ class DicomServer:
         """Begin to listen. Raises SettingsError when the address cannot be taken or a TLS file is wrong."""
         settings = self._settings
         tls = server_context(settings.tls)
+        destinations = routes(settings.destinations, settings.tls)
+        syslog = syslog_of(self._archive.settings.log, settings.tls)
         connections = Connections()
-        self._trail = trail = AuditTrail(self._archive, syslog_of(self._archive.settings.log))
-        access = AccessControl(settings, connections, trail)
+        self._trail = trail = AuditTrail(self._archive, syslog)
+        self._commitment = commitment = CommitmentProvider(self._archive, destinations)
+        access = AccessControl(settings, connections, Rate(settings.associations_per_minute_per_peer), trail)
         try:
             self._server = self._entity().make_server(
                 (settings.host, settings.port),
                 ssl_context=tls,
-                evt_handlers=[(evt.EVT_REQUESTED, access.handle_request), *self._handlers(trail)],
+                evt_handlers=[(evt.EVT_REQUESTED, access.handle_request), *self._handlers(trail, commitment)],
                 server_class=Listener,
                 settings=settings,
                 connections=connections,
@@ -70,12 +77,15 @@ class DicomServer:
                 f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
             ) from error
         self._server.ae._servers.append(self._server)  # what AE.shutdown ends
+        commitment.start()
         threading.Thread(target=self._server.serve_forever, name="DICOM listener", daemon=True).start()
         log.info("%s listens on %s:%d%s", settings.ae_title, settings.host, self.port, " with TLS" if tls else "")
 
     def stop(self) -> None:
         """Abort what is under way and close the socket. An object not yet acknowledged is the sender's to repeat."""
-        self._commitment.close()
+        if self._commitment is not None:
+            self._commitment.close()
+            self._commitment = None
         if self._server is not None:
             self._server.interrupt()
             self._server.ae.shutdown()
@@ -84,14 +94,18 @@ class DicomServer:
             self._trail.close()
             self._trail = None
 
-    def _handlers(self, trail: AuditTrail) -> list[tuple[evt.EventType, Callable[..., Any]]]:
-        return audited(evt_handlers(self._archive, commitment=self._commitment), trail)
+    def _handlers(
+        self, trail: AuditTrail, commitment: CommitmentProvider
+    ) -> list[tuple[evt.EventType, Callable[..., Any]]]:
+        handlers = audited(evt_handlers(self._archive, commitment=commitment), trail)
+        return paced(handlers, Rate(self._settings.requests_per_minute_per_peer))
 
     def _entity(self) -> AE:
         settings = self._settings
         entity = AE(ae_title=settings.ae_title)
         entity.maximum_associations = sys.maxsize  # counted by AccessControl, which knows what a peer is
         entity.maximum_pdu_size = settings.max_pdu_bytes
+        entity.connection_timeout = CONNECTION_TIMEOUT_S
         entity.acse_timeout = settings.negotiation_timeout_s
         entity.dimse_timeout = settings.idle_timeout_s
         entity.network_timeout = settings.idle_timeout_s

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mripacs.core.errors import SettingsError
-from mripacs.core.settings import TlsSettings
+from mripacs.core.tls import ClientTlsSettings, TlsSettings
 
 REASONS = {  # OpenSSL's, where they say little to people
     "KEY_VALUES_MISMATCH": "the key is not the certificate's",
@@ -58,6 +58,14 @@ class ClientTls:
         if self.certificate is not None:
             _load_certificate(context, self.certificate, self.key)
         return context
+
+
+def client_tls(settings: ClientTlsSettings, own: TlsSettings) -> ClientTls:
+    """What the settings say; the node's own certificate is shown where they name none."""
+    certificate, key = settings.certificate, settings.key
+    if certificate is None:
+        certificate, key = own.certificate, own.key
+    return ClientTls(settings.ca, certificate, key, settings.check_name)
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:

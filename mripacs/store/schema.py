@@ -5,6 +5,7 @@
                 └──< header_reference <── header               what headers of the series are packed against
     event                                                      audit trail; outlives what it speaks of
     progress                                                   how far each verification has come
+    commitment                                                 storage commitments that are not reported yet
 
 Attributes of a level are one JSON object, as received; the columns beside it are *match forms* of those that are asked
 for often (mripacs.store.match_forms), cut to an indexable length, never given out. The first instance of a study or
@@ -189,4 +190,17 @@ progress = Table(
     Column("findings", JSON, nullable=False),
     Column("updated_at", CODE_POINTS, nullable=False),
     Column("finished_at", CODE_POINTS),  # NULL: under way, or interrupted
+)
+
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("id", ROW_ID, primary_key=True),
+    Column("transaction_uid", CODE_POINTS, nullable=False),
+    Column("requestor", CODE_POINTS, nullable=False),  # AE title
+    Column("own_title", CODE_POINTS, nullable=False),  # the AE title that it called
+    Column("referenced", JSON, nullable=False),  # SOP class and instance UIDs
+    Column("requested_at", CODE_POINTS, nullable=False),  # ISO 8601, UTC
+    Column("attempts", Integer, nullable=False),  # to report
+    Column("next_attempt_at", CODE_POINTS, nullable=False, index=True),
 )

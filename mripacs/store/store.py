@@ -45,6 +45,7 @@ from mripacs.store import (
     writing,
 )
 from mripacs.store.adding import AddedInstance, added, always_late, refused, require_rows_that_fit
+from mripacs.store.commitments import Commitments
 from mripacs.store.database import Database
 from mripacs.store.failures import is_race, translated
 from mripacs.store.headers import PackedHeader, ReferenceCache
@@ -64,6 +65,7 @@ class Store(Database):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
+        self.commitments = Commitments(self._reading, self._writing)
         self._references = ReferenceCache()
         self._new_reference_lock = threading.Lock()
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from mripacs.core.refusal import allowed
 from mripacs.core.rules import Conditions, Rule
-from mripacs.core.settings import SECTIONS, Destination, Settings, TlsSettings, load_settings
+from mripacs.core.settings import SECTIONS, Destination, Settings, load_settings
+from mripacs.core.tls import ClientTlsSettings, TlsSettings
 from mripacs.core.web import OidcSettings, Token
 from tests.real_parts import REPOSITORY
 
@@ -26,10 +27,12 @@ SHOWN = re.compile(r"^(?P<marker>#: |#|)(?:\[+(?P<table>[\w.]+)\]+|(?P<key>\w+) 
 TABLES: dict[str, type[BaseModel]] = {
     **SECTIONS,
     "dimse.destinations.VIEWER": Destination,
+    "dimse.destinations.VIEWER.tls": ClientTlsSettings,
     "dimse.tls": TlsSettings,
     "web.tokens.VIEWER": Token,
     "web.oidc": OidcSettings,
     "web.tls": TlsSettings,
+    "log.syslog_tls": ClientTlsSettings,
     "policy.rules": Rule,
     "policy.rules.when": Conditions,
 }

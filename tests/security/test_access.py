@@ -14,6 +14,7 @@ from mripacs.dimse import client
 from mripacs.dimse.access import AccessControl
 from mripacs.dimse.client import Peer
 from mripacs.dimse.connections import Connections
+from mripacs.dimse.pace import Rate
 
 PERMANENT, TRANSIENT = 1, 2
 USER, PRESENTATION = 1, 3
@@ -89,7 +90,7 @@ def test_one_too_many(serve, limit):
 )
 def test_networks(address, allowed):
     settings = DimseSettings(networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
-    rejection = AccessControl(settings, Connections()).judge("ANY", "ANY", address)
+    rejection = AccessControl(settings, Connections(), Rate(0)).judge("ANY", "ANY", address)
     assert (rejection is None) is allowed
 
 

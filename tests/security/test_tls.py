@@ -12,7 +12,8 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from mripacs.core.errors import PeerError, SettingsError
 from mripacs.core.model import ReceivedObject
-from mripacs.core.settings import TlsSettings, load_settings
+from mripacs.core.settings import load_settings
+from mripacs.core.tls import TlsSettings
 from mripacs.dimse import client
 from mripacs.dimse.client import Peer
 from mripacs.dimse.tls import ClientTls, server_context

@@ -9,6 +9,7 @@ pytest.register_assert_rewrite(
     "tests.store.conflict_suite",
     "tests.store.fixity_suite",
     "tests.store.backup_suite",
+    "tests.store.commitment_suite",
 )
 
 from tests.postgres import new_postgres_database, postgres_server  # noqa: E402 - after the rewrite is asked for

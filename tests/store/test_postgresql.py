@@ -15,6 +15,7 @@ from mripacs.core.model import InstanceSelection
 from mripacs.store import Store
 from mripacs.store.backup import backup
 from tests.store.backup_suite import BackupSuite
+from tests.store.commitment_suite import CommitmentSuite
 from tests.store.conflict_suite import ConflictSuite
 from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
@@ -31,7 +32,7 @@ def without_instances(new_postgres_database: Callable[..., str]) -> str:
     return url
 
 
-class TestPostgresql(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite):
+class TestPostgresql(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite, CommitmentSuite):
     @pytest.fixture
     def empty_url(self, new_postgres_database: Callable[..., str]) -> str:
         return new_postgres_database()

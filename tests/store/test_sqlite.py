@@ -22,6 +22,7 @@ from mripacs.store import Store, check, current
 from mripacs.store.backup import backup, restore
 from tests.real_parts import REPOSITORY
 from tests.store.backup_suite import BackupSuite
+from tests.store.commitment_suite import CommitmentSuite
 from tests.store.conflict_suite import ConflictSuite
 from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
@@ -57,7 +58,7 @@ def without_instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite):
+class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite, CommitmentSuite):
     @pytest.fixture
     def empty_url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'archive' / 'mripacs.db'}"
