@@ -18,9 +18,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from mripacs.core import metrics
 from mripacs.core.errors import MripacsError
 from mripacs.core.model import (
     ArchiveStatistics,
+    DatabaseHealth,
     Decision,
     Deletion,
     InstanceIdentity,
@@ -141,7 +143,10 @@ class Archive:
 
         Raises UnknownInstanceError, DamagedInstanceError, TranscodeError.
         """
-        return self._retrieve.fetch(uid) if accepted is None else self._retrieve.fetch_as(uid, accepted)
+        with metrics.counting_errors("fetch"), metrics.FETCH_SECONDS.time():
+            outgoing = self._retrieve.fetch(uid) if accepted is None else self._retrieve.fetch_as(uid, accepted)
+        metrics.FETCHED_BYTES.inc(len(outgoing.dataset))
+        return outgoing
 
     def __iter__(self) -> Iterator[InstanceIdentity]:
         """Every instance's identity, in the order of their UIDs; instances stored meanwhile may be left out."""
@@ -219,6 +224,10 @@ class Archive:
     def vacuum(self) -> int:
         """Give unused space of the database back to the file system; says how many bytes."""
         return self._store.vacuum()
+
+    def database_health(self) -> DatabaseHealth:
+        """Whether the database answers now, its size, and what room is left. Raises StoreError."""
+        return self._store.health()
 
     def wait_until_ready(self) -> None:
         """Return when the codec processes can take an object at once; the first time on a machine they compile it."""

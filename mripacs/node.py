@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from mripacs.archive import Archive
+from mripacs.core import metrics
 from mripacs.core.settings import Settings
+from mripacs.core.status import StatusServer
 from mripacs.dicomweb.process import WebProcess
 from mripacs.dimse import DicomServer
 
@@ -22,7 +25,9 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         self._archive = Archive.open(settings=settings, workers=settings.archive.workers)
         self._server = DicomServer(self._archive)
-        self._web = WebProcess(settings) if settings.web.enabled else None
+        self._ready = False
+        self._status = StatusServer(self._facts)
+        self._web = WebProcess(settings, self._status.address) if settings.web.enabled else None
         self._ended = threading.Event()
         self._scrub = threading.Thread(target=self._archive.scrub, args=(self._ended,), name="scrub")
 
@@ -43,24 +48,33 @@ class Node:
 
     def __enter__(self) -> Self:
         try:
+            self._status.start()
             self._archive.wait_until_ready()
             if self._web is not None:  # after the codec was compiled, so that its processes find it so
                 self._web.start()
             self._server.start()
             self._scrub.start()
+            self._ready = True
         except BaseException:
             self._stop_web()
+            self._status.close()
             self._archive.close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ready = False
         self._stop_web()
+        self._status.close()
         self._server.stop()
         self._ended.set()
         self._scrub.join()
         self._archive.close()
         log.info("stopped")
+
+    def _facts(self) -> Mapping[str, Any]:
+        """What the web process is told of this one: `ready` once codec processes and the DICOM door are."""
+        return {"ready": self._ready, "dicom_port": self.dicom_port, "metrics": metrics.families()}
 
     def _stop_web(self) -> None:
         if self._web is not None:

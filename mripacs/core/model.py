@@ -383,6 +383,15 @@ class Deletion:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseHealth:
+    """A database that answered just now."""
+
+    kind: str  # "sqlite" or "postgresql"
+    database_bytes: int
+    free_bytes: int | None  # on the disk of an SQLite file; None where the database is a server's
+
+
+@dataclass(frozen=True, slots=True)
 class ArchiveStatistics:
     """Totals for `admin stats`; `by` maps a grouping to rows of the same totals."""
 

@@ -118,6 +118,7 @@ class LimitSettings(Section):
         LARGEST_OBJECT_BYTES, ge=1024, le=LARGEST_OBJECT_BYTES, description="largest data set taken, in bytes"
     )
     max_samples: int = Field(2**28, ge=1, description="most samples of an image that are decoded; larger: verbatim")
+    min_free_bytes: int = Field(2**30, ge=0, description="free bytes of the disk below which the node is not ready")
 
 
 class LogSettings(Section):

@@ -30,8 +30,9 @@ READY_S = 120.0  # the longest that a start may take; 1 s on a quiet machine
 class WebProcess:
     """The door and its process. `start` returns when it answers; `stop` ends it in order."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, node_status: str | None = None) -> None:
         self._settings = settings
+        self._node_status = node_status  # where the node tells its status (mripacs.core.status)
         self._socket: socket.socket | None = None
         self._process: BaseProcess | None = None
         self._ready: Connection | None = None  # the process says here that it serves
@@ -79,7 +80,9 @@ class WebProcess:
             if self._ended.is_set():
                 return
             self._process = context.Process(
-                target=_serve, args=(self._settings, self._socket, self.port, writer), name="mripacs-web"
+                target=_serve,
+                args=(self._settings, self._socket, self.port, writer, self._node_status),
+                name="mripacs-web",
             )
             self._process.start()
         writer.close()
@@ -123,7 +126,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _serve(settings: Settings, listening: socket.socket, port: int, ready: Connection) -> None:
+def _serve(settings: Settings, listening: socket.socket, port: int, ready: Connection, node_status: str | None) -> None:
     """In the new process: serve until SIGTERM, or until the node is gone."""
     from mripacs.core.logging import configure_logging  # noqa: PLC0415
     from mripacs.dicomweb.server import serve  # noqa: PLC0415 - the web framework stays out of the node's process
@@ -133,7 +136,7 @@ def _serve(settings: Settings, listening: socket.socket, port: int, ready: Conne
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    serve(settings, listening, port, lambda: ready.send(True))
+    serve(settings, listening, port, lambda: ready.send(True), node_status)
 
 
 def _end_with(parent: BaseProcess) -> None:

@@ -36,13 +36,15 @@ def check(settings: Settings) -> None:
         raise SettingsError(f"web.tls: {tls.certificate}, its key or client_ca: {reason}") from error
 
 
-def serve(settings: Settings, listening: socket, port: int, ready: Callable[[], None]) -> None:
+def serve(
+    settings: Settings, listening: socket, port: int, ready: Callable[[], None], node_status: str | None = None
+) -> None:
     """Open an archive of one's own on the settings' database and serve it until SIGTERM."""
     from mripacs.archive import Archive  # noqa: PLC0415 - heavy, and only this function needs it
     from mripacs.dicomweb.app import build  # noqa: PLC0415 - as above
 
     with Archive.open(settings=settings, workers=settings.web.workers) as archive:
-        server = _Server(_config(settings, build(archive, settings), port), ready)
+        server = _Server(_config(settings, build(archive, settings, node_status), port), ready)
         with asyncio.Runner(loop_factory=_event_loop()) as runner:
             runner.run(server.serve(sockets=[listening]))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynetdicom import AE, _config, evt
 
+from mripacs.core import metrics
 from mripacs.core.errors import SettingsError
 from mripacs.dimse.access import AccessControl
 from mripacs.dimse.audit import AuditTrail
@@ -59,6 +60,7 @@ class DicomServer:
         destinations = routes(settings.destinations, settings.tls)
         syslog = syslog_of(self._archive.settings.log, settings.tls)
         connections = Connections()
+        metrics.ASSOCIATIONS.set_function(lambda: len(connections.associations()))
         self._trail = trail = AuditTrail(self._archive, syslog)
         self._commitment = commitment = CommitmentProvider(self._archive, destinations)
         access = AccessControl(settings, connections, Rate(settings.associations_per_minute_per_peer), trail)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from mripacs.core import metrics
 from mripacs.core.errors import (
     ConflictError,
     ObjectTooLargeError,
@@ -26,7 +27,7 @@ from mripacs.core.model import (
 from mripacs.core.settings import ArchiveSettings, LimitSettings
 from mripacs.dicom import facts, identity, index, scan, transfer_syntax
 from mripacs.ingest import conflicts
-from mripacs.ingest.compress import Compressed, CompressionJob, compress, keep_verbatim
+from mripacs.ingest.compress import Compressed, CompressionJob, compress_timed, keep_verbatim
 from mripacs.ingest.policy import Policy
 from mripacs.ingest.resend import Served, is_resend
 from mripacs.ingest.workers import Workers
@@ -74,12 +75,14 @@ class Ingest:
     def receive(self, received: ReceivedObject) -> Receipt:
         """Store an object durably, or recognise it. Raises RefusedError or StoreError; then nothing of it is kept."""
         try:
-            receipt = self._receive(received)
+            with metrics.counting_errors("store"), metrics.STORE_SECONDS.time():
+                receipt = self._receive(received)
         except RefusedError as error:
             log.warning(
                 "refused %s from %s: %s", received.sop_instance_uid, received.calling_ae or received.source, error
             )
             raise
+        _count(received, receipt)
         log.info(
             "%s %s as %s, %s (%s): %d bytes in, %d kept",
             receipt.disposition,
@@ -133,10 +136,14 @@ class Ingest:
             received.dataset, received.transfer_syntax, decision, limits.max_samples, limits.max_object_bytes
         )
         try:
-            return self.workers.run(compress, job)
+            with metrics.CODEC_JOBS.track_inprogress():
+                compressed, seconds = self.workers.run(compress_timed, job)
         except WorkerLostError as error:
             log.error("%s is kept as received: %s", received.sop_instance_uid, error)
+            metrics.ERRORS.labels("encode", type(error).__name__).inc()
             return keep_verbatim(job, [str(error)])
+        metrics.ENCODE_SECONDS.labels(compressed.certificate.tier).observe(seconds)
+        return compressed
 
     def _commit(
         self, received: ReceivedObject, attributes: IndexAttributes, compressed: Compressed, *, replace: bool = False
@@ -163,6 +170,14 @@ class Ingest:
             return _receipt(Disposition.STORED, self.store.add(new).identity)
         log.warning("%s takes the place of another object with its UID", received.sop_instance_uid)
         return _receipt(Disposition.REPLACED, self.store.replace(new).identity)
+
+
+def _count(received: ReceivedObject, receipt: Receipt) -> None:
+    tier = receipt.certificate.tier
+    metrics.RECEIVED.labels(received.source, receipt.disposition, tier).inc()
+    if receipt.disposition in (Disposition.STORED, Disposition.REPLACED):
+        metrics.RECEIVED_BYTES.labels(tier).inc(len(received.dataset))
+        metrics.STORED_BYTES.labels(tier).inc(receipt.stored_bytes)
 
 
 def _source(received: ReceivedObject) -> ReceivedFrom:

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from mripacs.codec import registry
+from mripacs.core import metrics
 from mripacs.core.digests import pixel_digest
 from mripacs.core.errors import CodecError, DamagedInstanceError
 from mripacs.core.model import Outgoing, StoredInstance
@@ -47,7 +48,8 @@ def decode_frames(stored: StoredInstance) -> NDArray[Any]:
         raise DamagedInstanceError(f"{stored.identity.sop_instance_uid} has no coded pixels")
     name, _, version = certificate.codec.partition(" ")
     try:
-        frames = registry.find(name, int(version)).decode(stored.payload)
+        with metrics.DECODE_SECONDS.time():
+            frames = registry.find(name, int(version)).decode(stored.payload)
     except CodecError as error:
         raise DamagedInstanceError(f"{stored.identity.sop_instance_uid}: payload: {error}") from error
     if pixel_digest(frames) != certificate.decoded_pixel_digest:

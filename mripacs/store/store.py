@@ -21,6 +21,7 @@ from mripacs.core.errors import (
 )
 from mripacs.core.model import (
     ArchiveStatistics,
+    DatabaseHealth,
     Deletion,
     InstanceIdentity,
     InstanceSelection,
@@ -36,6 +37,7 @@ from mripacs.store import (
     checks,
     deleting,
     header_reading,
+    health,
     progress,
     queries,
     reading,
@@ -172,6 +174,11 @@ class Store(Database):
         """Totals of the archive, and the same by codec, modality, manufacturer and error."""
         with self._reading() as connection:
             return statistics.collect(connection)
+
+    def health(self) -> DatabaseHealth:
+        """Size and room of a database that answers; StoreUnavailableError when it does not."""
+        with self._reading() as connection:
+            return health.measure(connection, self._engine)
 
     def reference_bytes(self) -> dict[str, int]:
         """Stored bytes of header references by Series Instance UID."""
