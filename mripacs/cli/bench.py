@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mripacs.cli import bench_codecs
+from mripacs.cli import bench_codecs, bench_paper
 from mripacs.cli.context import AsJson, print_json, print_table
 from mripacs.cli.files import find_items
 from mripacs.cli.local import progress_bar
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from mripacs.archive import Archive
 
 app = typer.Typer(help="Measurements.", no_args_is_help=True)
-app.command()(bench_codecs.codecs)
+for command in (bench_codecs.codecs, bench_paper.paper):
+    app.command()(command)
 
 
 @dataclass(slots=True)

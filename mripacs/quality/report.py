@@ -32,18 +32,23 @@ def page(
 
     figures : caption to PNG file. curves : by group.
     """
-    body = [f"<h1>{html.escape(heading)}</h1>", f"<p>Made by <code>{html.escape(command)}</code></p>"]
-    body += [_figure(caption, file) for caption, file in figures.items()]
+    body = [figure_html(caption, file) for caption, file in figures.items()]
     body += [_curve_table(group, points) for group, points in curves.items()]
-    body.append(_chain_table(chains))
+    return page_html(heading, command, [*body, _chain_table(chains)])
+
+
+def page_html(heading: str, command: str, body: Sequence[str]) -> str:
+    """A whole page around parts that are HTML already."""
+    made = f"<h1>{html.escape(heading)}</h1><p>Made by <code>{html.escape(command)}</code></p>"
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(heading)}</title><style>{_STYLE}</style>{''.join(body)}</html>\n"
+        f"<title>{html.escape(heading)}</title><style>{_STYLE}</style>{made}{''.join(body)}</html>\n"
     )
 
 
-def _figure(caption: str, file: Path) -> str:
+def figure_html(caption: str, file: Path) -> str:
+    """A PNG file inside the page, under its caption."""
     data = base64.b64encode(file.read_bytes()).decode("ascii")
     text = html.escape(caption)
     return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
@@ -63,7 +68,7 @@ def _curve_table(group: str, points: Sequence[CurvePoint]) -> str:
         )
         for point in points
     )
-    return f"<h2>{html.escape(group)}</h2>{_table(columns, rows)}"
+    return f"<h2>{html.escape(group)}</h2>{table_html(columns, rows)}"
 
 
 def _chain_table(chains: Sequence[Chain]) -> str:
@@ -79,10 +84,11 @@ def _chain_table(chains: Sequence[Chain]) -> str:
         )
         for each in chains
     )
-    return f"<h2>Generations</h2>{_table(columns, rows)}"
+    return f"<h2>Generations</h2>{table_html(columns, rows)}"
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table_html(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of texts, escaped."""
     head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
