@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mripacs.core import metrics
 from mripacs.core.errors import MripacsError
@@ -32,6 +32,7 @@ from mripacs.core.model import (
     Receipt,
     ReceivedFrom,
     ReceivedObject,
+    StorageGrowth,
 )
 from mripacs.core.settings import Settings, load_settings
 from mripacs.dicom import datasets, part10
@@ -39,14 +40,21 @@ from mripacs.ingest.policy import Policy
 from mripacs.ingest.receive import Ingest, inspect
 from mripacs.ingest.workers import Workers, start_workers
 from mripacs.retrieve.fetch import Retrieve
+from mripacs.retrieve.generations import Generations, GenerationsJob, run_generations
+from mripacs.retrieve.growth import Growth
+from mripacs.retrieve.images import Image, Images
 from mripacs.retrieve.matching import parse_level, parse_query
+from mripacs.retrieve.metadata import BulkUri, Metadata
 from mripacs.retrieve.scrub import Scrub
 from mripacs.retrieve.verify import Verification
 from mripacs.store import Store
 from mripacs.store.commitments import Commitments
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from pydicom.dataset import Dataset
+
+    from mripacs.dicom.json_model import Model
 
 BATCHES_AHEAD = 8  # rounds of work read ahead by `store_many`: bounds its memory
 IN_FLIGHT_PER_WORKER = 2  # objects of one `store_many` under way for each worker: one coded, one committed
@@ -61,6 +69,9 @@ class Archive:
         self._workers = workers
         self._concurrency = workers.count
         self._retrieve = Retrieve(store, settings.archive.rewrite_references)
+        self._metadata = Metadata(store, settings.archive.rewrite_references)
+        self._images = Images(store)
+        self._growth = Growth(store)
         self._ingest = Ingest(
             store=store,
             policy=Policy.from_settings(settings.policy),
@@ -148,6 +159,29 @@ class Archive:
         metrics.FETCHED_BYTES.inc(len(outgoing.dataset))
         return outgoing
 
+    def metadata(self, uids: Collection[str], bulk_uri: BulkUri) -> list[tuple[InstanceIdentity, Model]]:
+        """What the headers of instances say, in the DICOM JSON model (PS3.18 F), lossy marks and all; read-only.
+
+        uids : as served; unknown ones are left out. bulk_uri : gives the URI of a value that is left out, by the
+        instance and the element's path. Raises DamagedInstanceError, TranscodeError.
+        """
+        return self._metadata.models(uids, bulk_uri)
+
+    def bulk(self, uid: str, path: str) -> bytes:
+        """A value that `metadata` left out, little endian. Raises UnknownInstanceError, DamagedInstanceError."""
+        return self._metadata.bulk(uid, path)
+
+    def image(self, uid: str) -> Image:
+        """An instance's pixels, decoded and checked; the last ones are held.
+
+        Raises UnknownInstanceError, DamagedInstanceError, TranscodeError where there are none that can be decoded.
+        """
+        return self._images.open(uid)
+
+    def fragments(self, uid: str, syntax: str) -> list[bytes]:
+        """The codestream of each frame, as received in an encapsulated transfer syntax. Raises as `image`."""
+        return self._images.fragments(uid, syntax)
+
     def __iter__(self) -> Iterator[InstanceIdentity]:
         """Every instance's identity, in the order of their UIDs; instances stored meanwhile may be left out."""
         return (self.identify(uid) for uid in self._store.iterate_uids())
@@ -224,6 +258,24 @@ class Archive:
     def vacuum(self) -> int:
         """Give unused space of the database back to the file system; says how many bytes."""
         return self._store.vacuum()
+
+    def growth(self) -> StorageGrowth:
+        """What was received and what it takes, by day and manufacturer; reads what is new since the last call."""
+        return self._growth.read()
+
+    def middle_instance(self, study: str, series: str | None = None) -> str:
+        """UID of the instance that stands for a study or series in pictures. Raises UnknownInstanceError."""
+        uid = self._store.middle_instance(study, series)
+        if uid is None:
+            raise UnknownInstanceError(f"no study {study} with images is stored")
+        return uid
+
+    def generations(self, frame: NDArray[Any], rel_error: float, count: int) -> Generations:
+        """Encode a frame (rows, columns) and what comes of it `count` times (20 at most), in a codec process.
+
+        Raises CodecInputError for frames that the K-wavelet codec does not take.
+        """
+        return self._workers.run(run_generations, GenerationsJob(frame, rel_error, count))
 
     def database_health(self) -> DatabaseHealth:
         """Whether the database answers now, its size, and what room is left. Raises StoreError."""

@@ -14,8 +14,8 @@ from mripacs.core.errors import NotDicomError, QueryError, SettingsError
 from mripacs.core.settings import LimitSettings
 
 if TYPE_CHECKING:
+    from mripacs.core.tls_contexts import ClientTls
     from mripacs.dimse.client import Peer
-    from mripacs.dimse.tls import ClientTls
 
 Host = Annotated[str, typer.Argument(help="Name or address of the peer.")]
 Port = Annotated[int, typer.Argument(help="Its TCP port.", min=1, max=65535)]
@@ -52,7 +52,7 @@ def _peer(host: str, port: int, called: str, calling: str, tls: ClientTls | None
 def _tls(
     wanted: bool, authorities: Path | None, certificate: Path | None, key: Path | None, any_name: bool
 ) -> ClientTls | None:
-    from mripacs.dimse.tls import ClientTls  # noqa: PLC0415 - as above
+    from mripacs.core.tls_contexts import ClientTls  # noqa: PLC0415 - as above
 
     if not wanted and (authorities or certificate or key or any_name):
         raise SettingsError("--ca, --cert, --cert-key and --any-name need --tls")

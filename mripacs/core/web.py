@@ -54,6 +54,12 @@ class WebSettings(Section):
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8112, ge=0, le=65535, description="TCP port; 0 lets the system choose")
     hosts: tuple[str, ...] = Field((), description="names under which it is asked for; empty: loopback's on loopback")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#]+$",
+        json_schema_extra={ALLOWED: "URL that begins with https:// or http://"},
+        description="what clients see before /dicom-web behind a proxy; unset: what each request names",
+    )
     plain_http: bool = Field(False, description="allow HTTP without TLS off loopback")
     anonymous: Literal["auto", "none", "read", "write"] = Field(
         "auto", description="what a request without a token may do; auto: write on loopback without tokens, else none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -107,6 +108,18 @@ def _decoded_colour(dataset: bytes, dataset_map: DatasetMap, description: PixelD
             f"decoded pixels are {frames.shape} {frames.dtype}, not {description.shape} {description.dtype}"
         )
     return frames, str(properties["photometric_interpretation"])
+
+
+def decoded_colour(
+    dataset: bytes, dataset_map: DatasetMap, description: PixelDescription
+) -> tuple[NDArray[Any], PixelDescription]:
+    """Encapsulated colour frames, by pixel and RGB where they were YBR, and what describes them then.
+
+    Raises PixelDataError when they cannot be decoded.
+    """
+    frames, photometric = _decoded_colour(dataset, dataset_map, description)
+    described = replace(description, photometric=photometric, planar_configuration=0)
+    return frames.reshape(described.shape), described
 
 
 def pixel_element(frames: NDArray[Any]) -> Element:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute
 
 from mripacs.core.settings import Settings
+from mripacs.dicomweb import frames, retrieve, search
+from mripacs.dicomweb.links import ROOT
 
-ROOT = "/dicom-web"
+__all__ = ["ROOT", "routes"]
 
 
-def routes(settings: Settings) -> Sequence[BaseRoute]:
+def routes(_: Settings) -> Sequence[BaseRoute]:
     """The services' routes."""
-    del settings
-    return []
+    return [*search.routes(), *frames.routes(), *retrieve.routes()]

@@ -12,9 +12,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from pynetdicom import evt
 
+from mripacs.audit.message import AuditEvent, AuditRecord, Outcome
+from mripacs.audit.trail import AuditTrail
 from mripacs.core.settings import DimseSettings
-from mripacs.dimse.audit import AuditTrail
-from mripacs.dimse.audit_message import AuditEvent, AuditRecord, Outcome
 from mripacs.dimse.audited import participants
 from mripacs.dimse.connections import Connections
 from mripacs.dimse.pace import Rate

@@ -7,10 +7,10 @@ from typing import Any
 
 from pynetdicom import evt
 
+from mripacs.audit.message import AuditEvent, AuditRecord, Outcome, Participant
+from mripacs.audit.trail import AuditTrail
 from mripacs.core.errors import QueryError
 from mripacs.dimse import identifiers, raw_send, statuses
-from mripacs.dimse.audit import AuditTrail
-from mripacs.dimse.audit_message import AuditEvent, AuditRecord, Outcome, Participant
 
 Handler = Callable[[evt.Event], Any]
 STORED = "_mripacs_stored"  # attribute of an association: UIDs of the instances stored over it

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pydicom.uid import UID
 from pynetdicom import AE
 
+from mripacs.audit.message import AuditEvent
 from mripacs.core.errors import MripacsError, PeerError, QueryError, RefusedError, StoreError, UnknownDestinationError
 from mripacs.dimse import access, client, commitment, statuses
 from mripacs.dimse.access import Rejection
-from mripacs.dimse.audit_message import AuditEvent
 from mripacs.dimse.negotiation import QUERY_SYNTAXES, SERVICES, STORAGE_CLASSES, is_storage_class
 
 __all__ = ["AuditEvent"]

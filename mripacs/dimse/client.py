@@ -18,11 +18,11 @@ from pynetdicom.sop_class import (
 
 from mripacs.core.errors import MripacsError, PeerError
 from mripacs.core.model import Outgoing, ReceivedObject
+from mripacs.core.tls_contexts import ClientTls
 from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
 from mripacs.dimse import identifiers, raw_send
 from mripacs.dimse.handlers import MAX_CONTEXTS
 from mripacs.dimse.sockets import NO_DELAY
-from mripacs.dimse.tls import ClientTls
 
 PENDING = frozenset({0xFF00, 0xFF01})
 GET_CLASSES = 120  # storage classes proposed for a C-GET: 128 contexts less some for the query

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mripacs.core.settings import Destination
 from mripacs.core.tls import TlsSettings
-from mripacs.dimse.tls import client_tls
+from mripacs.core.tls_contexts import client_tls
 
 
 @dataclass(frozen=True, slots=True)

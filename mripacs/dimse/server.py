@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from pynetdicom import AE, _config, evt
 
+from mripacs.audit.syslog import syslog_of
+from mripacs.audit.trail import AuditTrail
 from mripacs.core import metrics
 from mripacs.core.errors import SettingsError
+from mripacs.core.tls_contexts import server_context
 from mripacs.dimse.access import AccessControl
-from mripacs.dimse.audit import AuditTrail
 from mripacs.dimse.audited import audited
 from mripacs.dimse.connections import Connections
 from mripacs.dimse.destinations import routes
@@ -22,8 +24,6 @@ from mripacs.dimse.listener import Listener
 from mripacs.dimse.negotiation import QUERY_SYNTAXES, SERVICES
 from mripacs.dimse.pace import Rate, paced
 from mripacs.dimse.reporting import CommitmentProvider
-from mripacs.dimse.syslog import syslog_of
-from mripacs.dimse.tls import server_context
 
 if TYPE_CHECKING:
     from mripacs.archive import Archive

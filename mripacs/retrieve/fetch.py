@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from mripacs.core.errors import TranscodeError, UnknownInstanceError
 from mripacs.core.model import InstanceIdentity, InstanceSelection, Outgoing, Query, StoredInstance
-from mripacs.dicom import references, transcode, transfer_syntax
+from mripacs.dicom import encapsulate, references, transcode, transfer_syntax
+from mripacs.retrieve.images import in_streams
 from mripacs.retrieve.rebuild import rebuild_instance
 from mripacs.store import Store
 from mripacs.store.keys import COMPUTED, KEYS
@@ -46,13 +47,20 @@ class Retrieve:
     def fetch_as(self, uid: str, accepted: Collection[str]) -> Outgoing:
         """The instance in one of the accepted transfer syntaxes, the received bytes if theirs is among them.
 
+        Pixels are coded anew, without loss, only for peers that take no other syntax than those of `encapsulate`.
         Raises TranscodeError when it cannot be written in any of them without loss.
         """
         stored = self.store.load(uid)
         possible = syntaxes_of(stored.identity)
         syntax = next((each for each in possible if each in accepted), None)
-        if syntax is None:
+        if syntax is not None:
+            return self._transcoded(stored, syntax)
+        stream = next((each for each in accepted if each in encapsulate.STREAM_OF_SYNTAX), None)
+        if stream is None or stored.identity.certificate.source_pixel_digest is None:
             raise TranscodeError(f"{uid} can be sent in {', '.join(possible)}, the peer takes none of them")
+        return in_streams(self._transcoded(stored, transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN), stream)
+
+    def _transcoded(self, stored: StoredInstance, syntax: str) -> Outgoing:
         outgoing = self._leave(stored)
         dataset = transcode.transcode(outgoing.dataset, outgoing.transfer_syntax, syntax)
         return replace(outgoing, transfer_syntax=syntax, dataset=dataset)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from mripacs.core.errors import RefusedError, TranscodeError
+from mripacs.core.errors import RefusedError, TranscodeError, UnknownInstanceError
 from mripacs.core.model import InstanceIdentity, StoredHeader
 from mripacs.dicom import json_model, rebuild, references, scan, transfer_syntax
+from mripacs.dicom.bulk import bulk_value
 from mripacs.dicom.json_model import Model
 from mripacs.dicom.transcode import MAX_INFLATED_BYTES
 from mripacs.retrieve.rebuild import rebuild_instance
@@ -30,6 +31,21 @@ class Metadata:
         Raises DamagedInstanceError, TranscodeError.
         """
         return [(stored.identity, self._model(stored, bulk_uri)) for stored in self.store.load_headers(list(uids))]
+
+    def bulk(self, uid: str, path: str) -> bytes:
+        """The value of an element of the instance, by its path; not for Pixel Data, which `Images` decodes.
+
+        Raises UnknownInstanceError, DamagedInstanceError, TranscodeError.
+        """
+        identity = self.store.identify(uid)
+        found = self.store.load_headers([identity.sop_instance_uid]) if identity else []
+        if not found:
+            raise UnknownInstanceError(f"no instance {uid} is stored")
+        dataset, syntax = self._leaving_header(found[0])
+        try:
+            return bulk_value(dataset, scan.scan(dataset, syntax), path)
+        except RefusedError as error:
+            raise TranscodeError(f"{uid}: the header cannot be understood: {error}") from error
 
     def _model(self, stored: StoredHeader, bulk_uri: BulkUri) -> Model:
         identity = stored.identity

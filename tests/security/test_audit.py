@@ -16,14 +16,14 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as Find
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as Move
 
+from mripacs.audit.message import AuditEvent, AuditRecord, Outcome, Participant, StudyContent, to_xml
+from mripacs.audit.syslog import BYTE_ORDER_MARK, Syslog
+from mripacs.audit.trail import AuditTrail
 from mripacs.core.errors import PeerError
 from mripacs.core.model import ReceivedObject
 from mripacs.core.settings import load_settings
 from mripacs.dimse import client, identifiers
-from mripacs.dimse.audit import AuditTrail
-from mripacs.dimse.audit_message import AuditEvent, AuditRecord, Outcome, Participant, StudyContent, to_xml
 from mripacs.dimse.client import Peer
-from mripacs.dimse.syslog import BYTE_ORDER_MARK, Syslog
 from tests.e2e.objects import encoded, mr_object
 
 TIMEOUT_S = 15

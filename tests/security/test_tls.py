@@ -14,9 +14,9 @@ from mripacs.core.errors import PeerError, SettingsError
 from mripacs.core.model import ReceivedObject
 from mripacs.core.settings import load_settings
 from mripacs.core.tls import TlsSettings
+from mripacs.core.tls_contexts import ClientTls, server_context
 from mripacs.dimse import client
 from mripacs.dimse.client import Peer
-from mripacs.dimse.tls import ClientTls, server_context
 from tests.e2e.node_process import run_mripacs
 from tests.e2e.objects import encoded, mr_object, written
 from tests.security.authority import Authority

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from mripacs.core.settings import LogSettings
 from mripacs.core.tls import TlsSettings
-from mripacs.dimse.tls import client_tls
+from mripacs.core.tls_contexts import client_tls
 
 PRIORITY = 85  # facility 10, security; severity 5, notice (PS3.15 A.7)
 MESSAGE_ID = "DICOM+RFC3881"

@@ -1,4 +1,4 @@
-"""The audit trail of the DICOM door: events of the store, and audit messages to syslog where it is configured.
+"""The audit trail of a door: events of the store, and audit messages to syslog where it is configured.
 
 What is stored has its event in the commit that stores it (mripacs.store.writing). Everything else is handed to one
 thread, so that no association waits for a disk or a syslog server; what it cannot write is logged.
@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mripacs.audit.message import AuditEvent, AuditRecord, StudyContent, to_xml
+from mripacs.audit.syslog import Syslog
 from mripacs.core.errors import MripacsError
 from mripacs.core.model import InstanceSelection, ReceivedFrom
-from mripacs.dimse.audit_message import AuditEvent, AuditRecord, StudyContent, to_xml
-from mripacs.dimse.syslog import Syslog
 
 if TYPE_CHECKING:
     from mripacs.archive import Archive
@@ -35,7 +35,8 @@ KINDS = {AuditEvent.INSTANCES_SENT: "fetch", AuditEvent.QUERY: "query"}
 class AuditTrail:
     """Thread-safe. `close` writes what is waiting."""
 
-    def __init__(self, archive: Archive, syslog: Syslog | None) -> None:
+    def __init__(self, archive: Archive, syslog: Syslog | None, door: str = "DICOM") -> None:
+        self._door = door
         self._archive = archive
         self._syslog = syslog
         self._waiting: queue.Queue[tuple[AuditRecord, tuple[str, ...]] | None] = queue.Queue(MAX_WAITING)
@@ -74,7 +75,7 @@ class AuditTrail:
         if kind is not None:
             peer = record.requestor
             ours = record.destination if peer == record.source else record.source
-            source = ReceivedFrom("DICOM", peer.ae_title, ours.ae_title, peer.address)
+            source = ReceivedFrom(self._door, peer.ae_title, ours.ae_title, peer.address)
             for uid in record.studies or ("",):
                 self._archive.record(
                     kind, source=source, uid=uid, outcome=record.outcome.name.lower(), detail=record.description

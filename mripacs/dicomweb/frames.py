@@ -1,0 +1,151 @@
+"""WADO-RS: frames and bulk data (PS3.18 10.4.1.1.6, 10.4.1.1.5)."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from mripacs.archive import Archive
+from mripacs.core.errors import TranscodeError, UnknownInstanceError
+from mripacs.core.model import InstanceIdentity
+from mripacs.dicom.transfer_syntax import EXPLICIT_VR_LITTLE_ENDIAN
+from mripacs.dicomweb import bodies
+from mripacs.dicomweb.access import require
+from mripacs.dicomweb.audit import audit_retrieve
+from mripacs.dicomweb.links import ROOT, base_of, instance_url
+from mripacs.dicomweb.media import OCTETS, Form, frame_forms, pick
+from mripacs.dicomweb.multipart_writing import MultipartResponse, Part
+from mripacs.dicomweb.negotiation import MediaRange, accepted, not_acceptable
+from mripacs.dicomweb.problems import RequestError
+from mripacs.dicomweb.ranges import ranged
+from mripacs.dicomweb.targets import archive_of, caching, tag_of, target_of
+from mripacs.dicomweb.threads import in_thread
+
+INSTANCE = ROOT + "/studies/{study}/series/{series}/instances/{instance}"
+PIXEL_DATA_PATH = "7FE00010"
+MAX_FRAMES = 100_000  # in one list
+_LIST = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*")
+
+
+def routes() -> list[BaseRoute]:
+    """Frames by number, and values by the path of their element."""
+    return [
+        Route(INSTANCE + "/frames/{frames}", frames, methods=["GET"]),
+        Route(INSTANCE + "/bulkdata/{path:path}", bulk_data, methods=["GET"]),
+    ]
+
+
+async def frames(request: Request) -> Response:
+    """Frames in the order of the list: multipart/related, or one alone where the client takes that."""
+    require(request, "read")
+    numbers = frame_numbers(request.path_params["frames"])
+    identity = await target_of(request)
+    ranges = accepted(request)
+    form = pick(ranges, frame_forms(identity))
+    single = len(numbers) == 1 and not _wants_multipart(ranges, form)
+    tag = tag_of(request, [identity], "frames", numbers, form.transfer_syntax, single)
+    headers = caching(request, tag)
+    if bodies.is_fresh(request, tag):
+        return Response(status_code=304, headers=headers)
+    make = await in_thread(_frame_maker, archive_of(request), identity, form)
+    contents = [partial(make, number) for number in numbers]
+    first = await in_thread(contents[0])  # what cannot be given shows before the answer begins
+    audit_retrieve(request, [identity], f"{len(numbers)} frames")
+    if single:
+        return Response(first, headers=headers, media_type=form.content_type)
+    base = instance_url(base_of(request), identity)
+    makers = [
+        partial(_frame_part, content, form, f"{base}/frames/{number}")
+        for content, number in zip(contents, numbers, strict=True)
+    ]
+    return MultipartResponse(makers, form.media_type, headers=headers)
+
+
+def frame_numbers(text: str) -> list[int]:
+    """The frames of a list, counted from 1. Raises RequestError 400."""
+    if not _LIST.fullmatch(text) or text.count(",") >= MAX_FRAMES:
+        raise RequestError(400, "frames are numbers from 1 on, joined by commas: frames/1,2,3")
+    return [int(number) for number in text.split(",")]
+
+
+class _Native:
+    """Decoded frames, natively or as codestreams."""
+
+    def __init__(self, archive: Archive, identity: InstanceIdentity, form: Form) -> None:
+        self._image = archive.image(identity.sop_instance_uid)
+        self._form = form
+
+    def __call__(self, number: int) -> bytes:
+        if self._form.transfer_syntax == EXPLICIT_VR_LITTLE_ENDIAN:
+            return self._image.native(number)
+        return self._image.stream(number, self._form.transfer_syntax)
+
+
+class _AsReceived:
+    """The codestreams that came."""
+
+    def __init__(self, archive: Archive, identity: InstanceIdentity, form: Form) -> None:
+        self._uid = identity.sop_instance_uid
+        self._streams = archive.fragments(self._uid, form.transfer_syntax)
+
+    def __call__(self, number: int) -> bytes:
+        if number > len(self._streams):
+            raise UnknownInstanceError(f"{self._uid} has {len(self._streams)} frames, no {number}")
+        return self._streams[number - 1]
+
+
+def _frame_maker(archive: Archive, identity: InstanceIdentity, form: Form) -> _Native | _AsReceived:
+    kept = identity.certificate.restores_received and form.transfer_syntax == identity.transfer_syntax
+    if kept and form.transfer_syntax != EXPLICIT_VR_LITTLE_ENDIAN:
+        return _AsReceived(archive, identity, form)
+    return _Native(archive, identity, form)
+
+
+def _frame_part(content: partial[bytes], form: Form, location: str) -> Part:
+    return Part(form.content_type, content(), location)
+
+
+def _wants_multipart(ranges: list[MediaRange], form: Form) -> bool:
+    """A plain media type asks for the frame alone; multipart/related, and no wish at all, for a multipart answer."""
+    wish = next((each for each in ranges if each.covers(form.media_type)), None)
+    return wish is None or wish.multipart or wish.type == "*/*"
+
+
+async def bulk_data(request: Request) -> Response:
+    """The value of an element, whole or a range of its bytes (RFC 9110 14)."""
+    require(request, "read")
+    identity = await target_of(request)
+    ranges = accepted(request)
+    wish = next((each for each in ranges if each.covers(OCTETS) and each.transfer_syntax in _NATIVE), None)
+    if wish is None:
+        raise not_acceptable((OCTETS,))
+    path = request.path_params["path"].upper()
+    tag = tag_of(request, [identity], "bulk", path, wish.multipart)
+    headers = caching(request, tag) | {"Accept-Ranges": "bytes"}
+    if bodies.is_fresh(request, tag):
+        return Response(status_code=304, headers=headers)
+    value = await in_thread(_bulk_value, archive_of(request), identity, path)
+    audit_retrieve(request, [identity], f"bulk data {path[:8]}")
+    if wish.multipart:
+        location = f"{instance_url(base_of(request), identity)}/bulkdata/{path}"
+        return MultipartResponse([lambda: Part(OCTETS, value, location)], OCTETS, headers=headers)
+    return ranged(request, value, OCTETS, headers)
+
+
+_NATIVE = (None, "*", EXPLICIT_VR_LITTLE_ENDIAN)
+
+
+def _bulk_value(archive: Archive, identity: InstanceIdentity, path: str) -> bytes:
+    """Pixel Data decoded; where that cannot be, its codestreams one behind the other."""
+    uid = identity.sop_instance_uid
+    if path != PIXEL_DATA_PATH:
+        return archive.bulk(uid, path)
+    try:
+        image = archive.image(uid)
+    except TranscodeError:
+        return b"".join(archive.fragments(uid, identity.transfer_syntax))
+    return b"".join(image.native(number) for number in range(1, len(image.frames) + 1))

@@ -1,0 +1,104 @@
+"""What a client accepts (RFC 9110 12.5.1, PS3.18 8.7): media types with parameters, best first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from mripacs.dicomweb.problems import RequestError
+
+MAX_ACCEPT_BYTES = 8192
+MULTIPART = "multipart/related"
+
+_PARAMETER = re.compile(r';\s*([\w!#$%&\'*+.^`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))\s*')
+_TYPE = re.compile(r"\s*([\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRange:
+    """One thing that a client accepts. `type` is that of the parts where it is multipart."""
+
+    type: str  # lower case; "*/*" and "image/*" are ranges
+    multipart: bool
+    transfer_syntax: str | None  # "*" is any; None: the media type's default
+    quality: float
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def covers(self, media_type: str) -> bool:
+        """Whether a media type is in the range."""
+        if self.type in ("*/*", media_type):
+            return True
+        return self.type.endswith("/*") and media_type.startswith(self.type[:-1])
+
+
+def accepted(request: Request) -> list[MediaRange]:
+    """What the request accepts, best first: the `accept` parameter of the query, else the header, else anything.
+
+    Raises RequestError 400 for a header that cannot be read.
+    """
+    header = request.query_params.get("accept") or ", ".join(request.headers.getlist("accept"))
+    if len(header) > MAX_ACCEPT_BYTES:
+        raise RequestError(400, f"Accept has more than {MAX_ACCEPT_BYTES} characters")
+    ranges = parse_accept(header) if header.strip() else []
+    return sorted(ranges or [MediaRange("*/*", False, None, 1.0)], key=lambda each: -each.quality)
+
+
+def parse_accept(header: str) -> list[MediaRange]:
+    """The media ranges of an Accept header; those with quality 0 are left out. Raises RequestError 400."""
+    found: list[MediaRange] = []
+    position = 0
+    while position < len(header):
+        name, parameters, position = read_media_type(header, position)
+        if (media_range := _media_range(name, parameters)).quality > 0:
+            found.append(media_range)
+        if position < len(header) and header[position] != ",":
+            raise RequestError(400, f"Accept cannot be read at character {position + 1}")
+        position += 1
+    return found
+
+
+def read_media_type(text: str, position: int = 0) -> tuple[str, dict[str, str], int]:
+    """A media type in lower case, its parameters by lower-case name, and where it ends. Raises RequestError 400."""
+    head = _TYPE.match(text, position)
+    if head is None:
+        raise RequestError(400, f"a media type is expected at character {position + 1} of the header")
+    position = head.end()
+    parameters: dict[str, str] = {}
+    while parameter := _PARAMETER.match(text, position):
+        name, quoted, plain = parameter.groups()
+        parameters.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain)
+        position = parameter.end()
+    return head[1].lower(), parameters, position
+
+
+def _media_range(name: str, parameters: Mapping[str, str]) -> MediaRange:
+    multipart = name in (MULTIPART, "multipart/*")
+    inner = parameters.get("type", "*/*").lower().strip() if multipart else name
+    try:
+        quality = min(1.0, max(0.0, float(parameters.get("q", "1"))))
+    except ValueError:
+        quality = 0.0
+    return MediaRange(inner, multipart, parameters.get("transfer-syntax"), quality, parameters)
+
+
+def choose(ranges: Iterable[MediaRange], offered: Iterable[str], *, multipart: bool | None = None) -> str:
+    """The offered media type that the client likes best; RequestError 406 names what there is.
+
+    multipart : whether the answer is one; None where that does not matter.
+    """
+    offered = tuple(offered)
+    for media_range in ranges:
+        if multipart is not None and media_range.type != "*/*" and media_range.multipart != multipart:
+            continue
+        for media_type in offered:
+            if media_range.covers(media_type):
+                return media_type
+    raise not_acceptable(offered)
+
+
+def not_acceptable(offered: Iterable[str]) -> RequestError:
+    """The refusal that names what there is."""
+    return RequestError(406, f"this resource is given out as {', '.join(offered)}; Accept takes none of them")

@@ -1,0 +1,85 @@
+"""What the path of a request names: UIDs, checked, and the instances behind them."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.requests import Request
+
+from mripacs import __version__
+from mripacs.archive import Archive
+from mripacs.core.errors import DamagedInstanceError, UnknownInstanceError
+from mripacs.core.model import InstanceIdentity, InstanceSelection
+from mripacs.dicomweb.bodies import entity_tag
+from mripacs.dicomweb.problems import RequestError
+from mripacs.dicomweb.threads import in_thread
+
+_UID = re.compile(r"[0-9.]{1,64}")
+FOREVER = "private, max-age=31536000, immutable"  # an instance's bytes never change
+ASK_AGAIN = "private, no-cache"  # a study may grow: caches ask with If-None-Match
+
+
+def archive_of(request: Request) -> Archive:
+    """The archive behind the door."""
+    archive: Archive = request.app.state.archive
+    return archive
+
+
+def uid_of(request: Request, name: str) -> str | None:
+    """A UID in the path; None where the path has no such part. Raises RequestError 400 for what is no UID."""
+    text: str | None = request.path_params.get(name)
+    if text is not None and not _UID.fullmatch(text):
+        raise RequestError(400, f"the {name} in the path is no UID: digits and dots, 64 at most")
+    return text
+
+
+def selection_of(request: Request) -> InstanceSelection:
+    """What the path selects. An original's UID selects the instance that is served for it."""
+    study, series, instance = (uid_of(request, name) for name in ("study", "series", "instance"))
+    return InstanceSelection(
+        study_uids=(study,) if study else (),
+        series_uids=(series,) if series else (),
+        sop_instance_uids=(instance,) if instance else (),
+    )
+
+
+async def targets_of(request: Request) -> list[InstanceIdentity]:
+    """The instances that the path names, at least one. Raises UnknownInstanceError (404) where there is none.
+
+    Quarantined ones are there; `givable` leaves them out.
+    """
+    found = await in_thread(archive_of(request).select, selection_of(request))
+    if not found:
+        raise UnknownInstanceError("nothing in the archive has these UIDs")
+    return found
+
+
+async def target_of(request: Request) -> InstanceIdentity:
+    """The one instance that the path names. Raises UnknownInstanceError, DamagedInstanceError in quarantine."""
+    (found, *_) = givable(await targets_of(request))
+    return found
+
+
+def givable(identities: list[InstanceIdentity]) -> list[InstanceIdentity]:
+    """Those that are not in quarantine. Raises DamagedInstanceError when all are."""
+    whole = [identity for identity in identities if not identity.quarantined]
+    if not whole:
+        raise DamagedInstanceError("what is stored was found damaged and is not given out")
+    return whole
+
+
+def tag_of(request: Request, identities: list[InstanceIdentity], *facts: object) -> str:
+    """A validator for what is made of instances: their contents, the settings that mark them, and other facts."""
+    settings = request.app.state.settings.archive
+    contents: list[object] = []
+    for identity in identities:
+        certificate = identity.certificate
+        contents += [identity.sop_instance_uid, certificate.received_digest, certificate.decoded_pixel_digest]
+    return entity_tag(__version__, *facts, settings.rewrite_references, *contents)
+
+
+def caching(request: Request, tag: str) -> dict[str, str]:
+    """Headers for an answer of one instance: for ever, unless the site lets instances change under their UID."""
+    settings = request.app.state.settings.archive
+    changes = settings.on_conflict == "replace" or settings.rewrite_references
+    return {"ETag": tag, "Cache-Control": ASK_AGAIN if changes else FOREVER}
