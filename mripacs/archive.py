@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mripacs.core import metrics
-from mripacs.core.errors import MripacsError
+from mripacs.core.errors import MripacsError, UnknownInstanceError
 from mripacs.core.model import (
     ArchiveStatistics,
     DatabaseHealth,
@@ -32,6 +32,7 @@ from mripacs.core.model import (
     Receipt,
     ReceivedFrom,
     ReceivedObject,
+    SeriesTotals,
     StorageGrowth,
 )
 from mripacs.core.settings import Settings, load_settings
@@ -269,6 +270,14 @@ class Archive:
         if uid is None:
             raise UnknownInstanceError(f"no study {study} with images is stored")
         return uid
+
+    def series_totals(self, study: str) -> dict[str, SeriesTotals]:
+        """What each series of a study is and takes, by Series Instance UID."""
+        return self._store.series_totals(study)
+
+    def series_order(self, study: str, series: str) -> list[str]:
+        """Served UIDs of a series' instances, by Instance Number."""
+        return self._store.series_order(study, series)
 
     def generations(self, frame: NDArray[Any], rel_error: float, count: int) -> Generations:
         """Encode a frame (rows, columns) and what comes of it `count` times (20 at most), in a codec process.

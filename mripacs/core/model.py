@@ -311,6 +311,7 @@ class Query:
     return_keywords: tuple[str, ...]
     limit: int | None = None
     offset: int = 0
+    newest_first: bool = False  # studies as they came, the last one in front
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +390,48 @@ class DatabaseHealth:
     kind: str  # "sqlite" or "postgresql"
     database_bytes: int
     free_bytes: int | None  # on the disk of an SQLite file; None where the database is a server's
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthRow:
+    """What one manufacturer's scanners sent on one day (UTC) and is still there, and what it takes."""
+
+    day: str  # YYYY-MM-DD
+    manufacturer: str
+    instances: int
+    received_bytes: int
+    received_pixel_bytes: int  # of them; 0 for verbatim instances, whose pixels were not cut out
+    payload_bytes: int
+    header_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesTotals:
+    """What the instances of a series came with and what they take."""
+
+    instances: int
+    received_bytes: int
+    payload_bytes: int
+    header_bytes: int
+    rel_error: float | None  # of the worst frame; None where nothing was measured
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthPage:
+    """A reading of the index from a row number on: rows that are settled, and those that may still be joined."""
+
+    settled: tuple[GrowthRow, ...]
+    last_settled: int
+    recent: tuple[GrowthRow, ...]
+    reference_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StorageGrowth:
+    """The whole storage by day and manufacturer, in that order, and the header references besides."""
+
+    rows: tuple[GrowthRow, ...]
+    reference_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

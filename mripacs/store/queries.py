@@ -58,7 +58,8 @@ def build(query: Query, dialect: str) -> Statement:
     columns += [ATTRIBUTES[level].label(_label(level)) for level in levels]
     columns += [_series.instance_attributes.label(COMMON)] if query.level is Level.IMAGE else []
     sql = select(*columns).select_from(_SOURCES[query.level]).where(_restriction(query, dialect))
-    sql = sql.order_by(*_ORDERS[query.level]).limit(query.limit).offset(query.offset or None)
+    order = [column.desc() for column in _ORDERS[query.level]] if query.newest_first else _ORDERS[query.level]
+    sql = sql.order_by(*order).limit(query.limit).offset(query.offset or None)
     return Statement(sql, computed, levels)
 
 

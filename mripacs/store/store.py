@@ -21,7 +21,6 @@ from mripacs.core.errors import (
 )
 from mripacs.core.model import (
     ArchiveStatistics,
-    DatabaseHealth,
     Deletion,
     InstanceIdentity,
     InstanceSelection,
@@ -37,7 +36,6 @@ from mripacs.store import (
     checks,
     deleting,
     header_reading,
-    health,
     progress,
     queries,
     reading,
@@ -48,9 +46,9 @@ from mripacs.store import (
 )
 from mripacs.store.adding import AddedInstance, added, always_late, refused, require_rows_that_fit
 from mripacs.store.commitments import Commitments
-from mripacs.store.database import Database
 from mripacs.store.failures import is_race, translated
 from mripacs.store.headers import PackedHeader, ReferenceCache
+from mripacs.store.overview import Overview
 from mripacs.store.packing import pack_header
 
 log = logging.getLogger(__name__)
@@ -59,7 +57,7 @@ UIDS_PER_PAGE = 1000
 WRITE_ATTEMPTS = 10  # of an instance whose reference or series is deleted meanwhile: each needs another deletion
 
 
-class Store(Database):
+class Store(Overview):
     """The archive's database. `open` makes one; it is a context manager.
 
     Every method raises StoreUnavailableError, StoreFullError or StoreError when the database fails.
@@ -174,11 +172,6 @@ class Store(Database):
         """Totals of the archive, and the same by codec, modality, manufacturer and error."""
         with self._reading() as connection:
             return statistics.collect(connection)
-
-    def health(self) -> DatabaseHealth:
-        """Size and room of a database that answers; StoreUnavailableError when it does not."""
-        with self._reading() as connection:
-            return health.measure(connection, self._engine)
 
     def reference_bytes(self) -> dict[str, int]:
         """Stored bytes of header references by Series Instance UID."""

@@ -1,0 +1,50 @@
+"""The database seen from above: totals, growth, pictures, health. `Store` inherits these reads."""
+
+from __future__ import annotations
+
+from mripacs.core.model import DatabaseHealth, GrowthPage, SeriesTotals
+from mripacs.store import browsing, growth, health
+from mripacs.store.database import Database
+
+
+class Overview(Database):
+    """Reads for people who look after the node; none of them touches a payload."""
+
+    def health(self) -> DatabaseHealth:
+        """Size and room of a database that answers; StoreUnavailableError when it does not."""
+        with self._reading() as connection:
+            return health.measure(connection, self._engine)
+
+    def growth(self, after: int, before: str) -> GrowthPage:
+        """Totals by day and manufacturer of the instances numbered above `after`.
+
+        before : those received earlier (ISO 8601, UTC) are settled.
+        """
+        with self._reading() as connection:
+            upto = growth.settled(connection, after, before)
+            return GrowthPage(
+                tuple(growth.read(connection, after, upto)),
+                upto,
+                tuple(growth.read(connection, upto)),
+                growth.reference_bytes(connection),
+            )
+
+    def removals(self, after: int, before: str) -> tuple[bool, int]:
+        """Whether the events numbered above `after` tell of a deletion, and the last one from before a time."""
+        with self._reading() as connection:
+            return growth.removals(connection, after, before)
+
+    def middle_instance(self, study_uid: str, series_uid: str | None = None) -> str | None:
+        """Served UID of the instance that stands for a study or series in pictures; None when there is none."""
+        with self._reading() as connection:
+            return browsing.middle_instance(connection, study_uid, series_uid)
+
+    def series_order(self, study_uid: str, series_uid: str) -> list[str]:
+        """Served UIDs of a series' instances, by Instance Number."""
+        with self._reading() as connection:
+            return browsing.series_order(connection, study_uid, series_uid)
+
+    def series_totals(self, study_uid: str) -> dict[str, SeriesTotals]:
+        """What each series of a study takes, by Series Instance UID."""
+        with self._reading() as connection:
+            return browsing.series_totals(connection, study_uid)
