@@ -35,6 +35,7 @@ from mripacs.core.model import (
     SeriesTotals,
     StorageGrowth,
 )
+from mripacs.core.private import write_private
 from mripacs.core.settings import Settings, load_settings
 from mripacs.dicom import datasets, part10
 from mripacs.ingest.policy import Policy
@@ -225,11 +226,10 @@ class Archive:
             Scrub(self._store, timedelta(hours=hours), rate).run(ended)
 
     def export(self, identity: InstanceIdentity, directory: Path) -> Path:
-        """Write an instance as a Part 10 file under study/series/instance.dcm; gives its path."""
+        """Write an instance as a Part 10 file (0600) under study/series/instance.dcm; gives its path."""
         folder = directory / identity.study_instance_uid / identity.series_instance_uid
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{identity.sop_instance_uid}.dcm"
-        path.write_bytes(part10.write_part10(self.fetch_encoded(identity.sop_instance_uid)))
+        write_private(path, part10.write_part10(self.fetch_encoded(identity.sop_instance_uid)))
         return path
 
     def delete(

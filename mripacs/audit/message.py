@@ -14,12 +14,25 @@ MAX_INSTANCE_UIDS = 200  # in one message: at 64 bytes each it stays below the 3
 
 
 class AuditEvent(Enum):
-    """Event IDs of DCM that a storage node reports: code, meaning, action code (PS3.15 A.5.3)."""
+    """Events that a storage node reports: ID, meaning, action, code and meaning of the type (PS3.15 A.5.3, all DCM)."""
 
-    INSTANCES_RECEIVED = ("110104", "DICOM Instances Transferred", "C")
-    INSTANCES_SENT = ("110104", "DICOM Instances Transferred", "R")
-    QUERY = ("110112", "Query", "E")
-    REJECTED = ("110113", "Security Alert", "E")
+    APPLICATION_START = ("110100", "Application Activity", "E", "110120", "Application Start")
+    APPLICATION_STOP = ("110100", "Application Activity", "E", "110121", "Application Stop")
+    INSTANCES_RECEIVED = ("110104", "DICOM Instances Transferred", "C", "", "")
+    INSTANCES_SENT = ("110104", "DICOM Instances Transferred", "R", "", "")
+    INSTANCES_DELETED = ("110103", "DICOM Instances Accessed", "D", "", "")
+    STUDY_DELETED = ("110105", "DICOM Study Deleted", "D", "", "")
+    QUERY = ("110112", "Query", "E", "", "")
+    REJECTED = ("110113", "Security Alert", "E", "110126", "Node Authentication")
+
+
+# Events in which one participant does something by itself, and its role, if the event's table has one.
+_ALONE: dict[AuditEvent, tuple[str, str] | None] = {
+    AuditEvent.APPLICATION_START: ("110150", "Application"),
+    AuditEvent.APPLICATION_STOP: ("110150", "Application"),
+    AuditEvent.INSTANCES_DELETED: None,
+    AuditEvent.STUDY_DELETED: None,
+}
 
 
 class Outcome(Enum):
@@ -31,10 +44,11 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """An application entity and where it is."""
+    """An application entity and its address, or, without a title, a user and the name of the machine."""
 
     ae_title: str
     address: str
+    user: str = ""
 
 
 @dataclass(slots=True)
@@ -46,7 +60,10 @@ class StudyContent:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """One event. `source` sends or asks, `destination` receives or answers; `requestor` is the one who began."""
+    """One event. `source` sends or asks, `destination` receives or answers; `requestor` is the one who began.
+
+    All three are the same where somebody acts alone: starts, stops, deletes.
+    """
 
     event: AuditEvent
     outcome: Outcome
@@ -62,7 +79,7 @@ class AuditRecord:
 def to_xml(record: AuditRecord, audit_source: str) -> str:
     """The AuditMessage element (schema of PS3.15 A.5.1)."""
     message = Element("AuditMessage")
-    code, meaning, action = record.event.value
+    code, meaning, action, type_code, type_meaning = record.event.value
     event = SubElement(
         message,
         "EventIdentification",
@@ -71,14 +88,11 @@ def to_xml(record: AuditRecord, audit_source: str) -> str:
         EventOutcomeIndicator=record.outcome.value,
     )
     _coded(event, "EventID", code, meaning)
-    if record.event is AuditEvent.REJECTED:
-        _coded(event, "EventTypeCode", "110126", "Node Authentication")
+    if type_code:
+        _coded(event, "EventTypeCode", type_code, type_meaning)
     if record.description:
         SubElement(event, "EventOutcomeDescription").text = _printable(record.description)
-    _participant(message, record.source, record, ("110153", "Source Role ID"))
-    _participant(message, record.destination, record, ("110152", "Destination Role ID"))
-    if record.requestor not in (record.source, record.destination):  # of a C-MOVE to somebody else
-        _participant(message, record.requestor, record, ("110150", "Application"))
+    _participants(message, record)
     SubElement(message, "AuditSourceIdentification", AuditSourceID=_printable(audit_source))
     if record.sop_class_uid:
         query = _object(message, record.sop_class_uid, ("110181", "SOP Class UID"))
@@ -88,17 +102,29 @@ def to_xml(record: AuditRecord, audit_source: str) -> str:
     return tostring(message, encoding="unicode")
 
 
-def _participant(message: Element, who: Participant, record: AuditRecord, role: tuple[str, str]) -> None:
+def _participants(message: Element, record: AuditRecord) -> None:
+    if record.event in _ALONE:
+        _participant(message, record.requestor, record, _ALONE[record.event])
+        return
+    _participant(message, record.source, record, ("110153", "Source Role ID"))
+    _participant(message, record.destination, record, ("110152", "Destination Role ID"))
+    if record.requestor not in (record.source, record.destination):  # of a C-MOVE to somebody else
+        _participant(message, record.requestor, record, ("110150", "Application"))
+
+
+def _participant(message: Element, who: Participant, record: AuditRecord, role: tuple[str, str] | None) -> None:
     element = SubElement(
         message,
         "ActiveParticipant",
-        UserID=_printable(who.ae_title),
-        AlternativeUserID=f"AETITLES={_printable(who.ae_title)}",
+        UserID=_printable(who.ae_title or who.user),
         UserIsRequestor="true" if who == record.requestor else "false",
         NetworkAccessPointID=_printable(who.address),
-        NetworkAccessPointTypeCode="2",  # IP address
+        NetworkAccessPointTypeCode="2" if who.ae_title else "1",  # IP address, machine name
     )
-    _coded(element, "RoleIDCode", *role)
+    if who.ae_title:
+        element.set("AlternativeUserID", f"AETITLES={_printable(who.ae_title)}")
+    if role:
+        _coded(element, "RoleIDCode", *role)
 
 
 def _study(message: Element, study_uid: str, content: StudyContent) -> None:

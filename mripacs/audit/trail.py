@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mripacs.audit.message import AuditEvent, AuditRecord, StudyContent, to_xml
-from mripacs.audit.syslog import Syslog
-from mripacs.core.errors import MripacsError
+from mripacs.audit.syslog import APPLICATION, Syslog
+from mripacs.core.errors import MripacsError, StoreFullError, StoreUnavailableError
 from mripacs.core.model import InstanceSelection, ReceivedFrom
 
 if TYPE_CHECKING:
@@ -27,9 +27,15 @@ MAX_WAITING = 10_000  # records; more are dropped and said to be
 UIDS_PER_QUERY = 500
 UNKNOWN = "unknown"
 CLOSE_S = 5.0  # for what is waiting when the node ends
+RETRY_S = 5.0  # from one attempt to write to a database that is gone to the next
 
 # What becomes an event of the store. Instances received are one already; a rejected peer may not fill the database.
-KINDS = {AuditEvent.INSTANCES_SENT: "fetch", AuditEvent.QUERY: "query"}
+KINDS = {
+    AuditEvent.INSTANCES_SENT: "fetch",
+    AuditEvent.QUERY: "query",
+    AuditEvent.APPLICATION_START: "start",
+    AuditEvent.APPLICATION_STOP: "stop",
+}
 
 
 class AuditTrail:
@@ -39,6 +45,7 @@ class AuditTrail:
         self._door = door
         self._archive = archive
         self._syslog = syslog
+        self._closing = threading.Event()
         self._waiting: queue.Queue[tuple[AuditRecord, tuple[str, ...]] | None] = queue.Queue(MAX_WAITING)
         self._thread = threading.Thread(target=self._write_all, name="audit", daemon=True)
         self._thread.start()
@@ -57,31 +64,53 @@ class AuditTrail:
 
     def close(self) -> None:
         """Write what is waiting, within some seconds."""
+        self._closing.set()
         self._waiting.put(None)
         self._thread.join(CLOSE_S)
 
     def _write_all(self) -> None:
         while (item := self._waiting.get()) is not None:
-            record, instances = item
-            try:
-                self._write(replace(record, studies=self._studies(instances)))
-            except (MripacsError, OSError) as error:
-                log.error("an audit record was not written: %s: %s", record.event.name, error)
+            record = self._written(*item)
+            if record is not None and self._syslog is not None:
+                self._send(self._syslog, record)
         if self._syslog is not None:
             self._syslog.close()
 
-    def _write(self, record: AuditRecord) -> None:
+    def _written(self, record: AuditRecord, instances: tuple[str, ...]) -> AuditRecord | None:
+        """The record with its studies, after its events are in the database; None when they could not be written.
+
+        A database that is gone for a while is waited for: what happened meanwhile waits in the queue.
+        """
+        while True:
+            try:
+                complete = replace(record, studies=self._studies(instances))
+                self._write_events(complete)
+            except MripacsError as error:
+                log.error("an audit record was not written yet: %s: %s", record.event.name, error)
+                may_come_back = isinstance(error, StoreUnavailableError | StoreFullError)
+                if not may_come_back or self._closing.wait(RETRY_S):
+                    log.error("an audit record was lost: %s", record.event.name)
+                    return None
+            else:
+                return complete
+
+    def _write_events(self, record: AuditRecord) -> None:
         kind = KINDS.get(record.event)
-        if kind is not None:
-            peer = record.requestor
-            ours = record.destination if peer == record.source else record.source
-            source = ReceivedFrom(self._door, peer.ae_title, ours.ae_title, peer.address)
-            for uid in record.studies or ("",):
-                self._archive.record(
-                    kind, source=source, uid=uid, outcome=record.outcome.name.lower(), detail=record.description
-                )
-        if self._syslog is not None:
-            self._syslog.send(to_xml(record, "mripacs"))
+        if kind is None:
+            return
+        peer = record.requestor
+        ours = record.destination if peer == record.source else record.source
+        source = ReceivedFrom(self._door, peer.ae_title, ours.ae_title, peer.address)
+        for uid in record.studies or ("",):
+            self._archive.record(
+                kind, source=source, uid=uid, outcome=record.outcome.name.lower(), detail=record.description
+            )
+
+    def _send(self, syslog: Syslog, record: AuditRecord) -> None:
+        try:
+            syslog.send(to_xml(record, APPLICATION))
+        except OSError as error:
+            log.error("an audit record was not written to syslog: %s: %s", record.event.name, error)
 
     def _studies(self, instances: tuple[str, ...]) -> dict[str, StudyContent]:
         """Instances by study and SOP class, under the UIDs given; what was deleted meanwhile is of unknown study."""

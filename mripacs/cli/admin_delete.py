@@ -11,7 +11,8 @@ import typer
 
 from mripacs.cli.context import AsJson, open_archive, print_json, size
 from mripacs.core.errors import QueryError
-from mripacs.core.model import Deletion, ReceivedFrom
+from mripacs.core.model import Deletion, InstanceIdentity, InstanceSelection, ReceivedFrom
+from mripacs.core.settings import Settings
 
 
 def register(admin: typer.Typer, db: typer.Typer) -> None:
@@ -38,7 +39,10 @@ def delete(
         if not (dry_run or yes):
             typer.echo(_in_words(remove(dry_run=True), "would go"), err=True)
             typer.confirm("Delete for ever?", abort=True, err=True)
+        before = archive.select(_selection(study, series, instance))
         deletion = remove(dry_run=dry_run)
+        if not dry_run:
+            _tell_syslog(archive.settings, before, deletion)
     if as_json:
         print_json({**asdict(deletion), "freed_bytes": deletion.freed_bytes, "dry_run": dry_run})
     else:
@@ -50,6 +54,18 @@ def vacuum(ctx: typer.Context, as_json: AsJson = False) -> None:
     with open_archive(ctx) as archive:
         freed = archive.vacuum()
     print_json({"freed_bytes": freed}) if as_json else typer.echo(f"{size(freed)} given back")
+
+
+def _selection(study: str | None, series: str | None, instance: str | None) -> InstanceSelection:
+    named = (((uid,) if uid else ()) for uid in (study, series, instance))
+    return InstanceSelection((), *named)
+
+
+def _tell_syslog(settings: Settings, before: list[InstanceIdentity], deletion: Deletion) -> None:
+    if settings.log.syslog is not None:
+        from mripacs.audit.deletions import tell_deletion  # noqa: PLC0415 - only where it is needed
+
+        tell_deletion(settings, before, deletion, getpass.getuser())
 
 
 def local_user(door: str) -> ReceivedFrom:

@@ -7,22 +7,23 @@ from pathlib import Path
 
 from mripacs.core.errors import PeerError
 from mripacs.core.model import Outgoing
+from mripacs.core.private import make_private, write_private
 from mripacs.dicom.part10 import write_part10
 from mripacs.dimse import client
 from mripacs.dimse.negotiation import STORAGE_CLASSES
 
 
 def get_files(peer: client.Peer, level: str, keys: Mapping[str, str], folder: Path) -> dict[str, int]:
-    """Fetch the instances that the keys name and write `<SOP Instance UID>.dcm`; gives sub-operation counts.
+    """Fetch the instances that the keys name and write `<SOP Instance UID>.dcm`, 0600; gives sub-operation counts.
 
     A C-GET must propose the storage classes it accepts, 120 of them at most: those that the peer lists for the
     instances, or the commonest where the peer does not return SOP Class UIDs. Raises PeerError.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
 
     def write(outgoing: Outgoing) -> None:
         name = "".join(char for char in outgoing.sop_instance_uid if char in "0123456789.")  # never a path
-        (folder / f"{name}.dcm").write_bytes(write_part10(outgoing))
+        write_private(folder / f"{name}.dcm", write_part10(outgoing))
 
     return client.get(peer, level, keys, _classes(peer, keys) or STORAGE_CLASSES, write)
 

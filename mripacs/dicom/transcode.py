@@ -28,7 +28,7 @@ from mripacs.dicom.transfer_syntax import (
 
 __all__ = ["EXPLICIT_VR_LITTLE_ENDIAN", "native_pixels", "targets_for", "transcode"]
 
-MAX_INFLATED_BYTES = 2**31  # LimitSettings.max_object_bytes's default: what came in under it can leave again
+MAX_INFLATED_BYTES = 880_000_000  # LimitSettings.max_object_bytes's default: what came in under it can leave again
 
 PHOTOMETRIC_INTERPRETATION = 0x00280004
 PLANAR_CONFIGURATION = 0x00280006

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pynetdicom import AE, _config, evt
 
+from mripacs import __version__
+from mripacs.audit.message import AuditEvent, AuditRecord, Outcome, Participant
 from mripacs.audit.syslog import syslog_of
 from mripacs.audit.trail import AuditTrail
 from mripacs.core import metrics
@@ -81,6 +84,7 @@ class DicomServer:
         self._server.ae._servers.append(self._server)  # what AE.shutdown ends
         commitment.start()
         threading.Thread(target=self._server.serve_forever, name="DICOM listener", daemon=True).start()
+        self._tell(trail, AuditEvent.APPLICATION_START)
         log.info("%s listens on %s:%d%s", settings.ae_title, settings.host, self.port, " with TLS" if tls else "")
 
     def stop(self) -> None:
@@ -92,9 +96,17 @@ class DicomServer:
             self._server.interrupt()
             self._server.ae.shutdown()
             self._server = None
+            if self._trail is not None:
+                self._tell(self._trail, AuditEvent.APPLICATION_STOP)
         if self._trail is not None:
             self._trail.close()
             self._trail = None
+
+    def _tell(self, trail: AuditTrail, event: AuditEvent) -> None:
+        """Tell the audit trail that the node starts or stops."""
+        we = Participant(self._settings.ae_title, self._settings.host)
+        words = f"mripacs {__version__}, process {os.getpid()}"
+        trail.record(AuditRecord(event, Outcome.SUCCESS, we, we, we, description=words))
 
     def _handlers(
         self, trail: AuditTrail, commitment: CommitmentProvider

@@ -10,6 +10,7 @@ import pytest
 
 from mripacs import Archive, load_settings
 from mripacs.dimse import DicomServer
+from tests.security.authority import Authority, Identity
 
 
 @contextmanager
@@ -31,3 +32,29 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., tuple[DicomServer, Archive]]
     """`serve(dimse={...}, limits={...})` is a running server and its archive."""
     with ExitStack() as stack:
         yield lambda **flags: stack.enter_context(serving(tmp_path / "archive", flags))
+
+
+@pytest.fixture(scope="session")
+def hospital(tmp_path_factory: pytest.TempPathFactory, require_program: Callable[[str], Path]) -> Authority:
+    """The authority that everybody is told to believe."""
+    require_program("openssl")
+    return Authority(tmp_path_factory.mktemp("hospital"), "hospital").found()
+
+
+@pytest.fixture(scope="session")
+def stranger(tmp_path_factory: pytest.TempPathFactory, require_program: Callable[[str], Path]) -> Authority:
+    """An authority that nobody believes."""
+    require_program("openssl")
+    return Authority(tmp_path_factory.mktemp("stranger"), "stranger").found()
+
+
+@pytest.fixture(scope="session")
+def node_identity(hospital: Authority) -> Identity:
+    """The node's certificate."""
+    return hospital.identify("node")
+
+
+@pytest.fixture(scope="session")
+def viewer(hospital: Authority) -> Identity:
+    """The certificate of somebody else in the hospital."""
+    return hospital.identify("viewer")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import socket
 import sqlite3
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 from xml.etree import ElementTree
 
 import pytest
@@ -16,93 +15,20 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as Find
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as Move
 
+from mripacs.audit import trail
 from mripacs.audit.message import AuditEvent, AuditRecord, Outcome, Participant, StudyContent, to_xml
-from mripacs.audit.syslog import BYTE_ORDER_MARK, Syslog
+from mripacs.audit.syslog import Syslog
 from mripacs.audit.trail import AuditTrail
-from mripacs.core.errors import PeerError
+from mripacs.core.errors import PeerError, StoreUnavailableError
 from mripacs.core.model import ReceivedObject
 from mripacs.core.settings import load_settings
 from mripacs.dimse import client, identifiers
 from mripacs.dimse.client import Peer
+from tests.e2e.node_process import run_mripacs
 from tests.e2e.objects import encoded, mr_object
+from tests.security.syslog_receiver import TIMEOUT_S, receiving
 
-TIMEOUT_S = 15
-HEADER = re.compile(r"<85>1 \d{4}-\d\d-\d\dT[\d:.]+\+00:00 \S+ mripacs \d+ DICOM\+RFC3881 - ")
 PATIENT = {"PatientName": "Secret^Patient", "PatientID": "SECRET-17"}
-
-
-class Receiver:
-    """A syslog server on loopback; `messages` is what it got, whole."""
-
-    def __init__(self, transport):
-        kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
-        self._socket = socket.socket(socket.AF_INET, kind)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.settimeout(TIMEOUT_S)
-        self.messages, self.address = [], f"127.0.0.1:{self._socket.getsockname()[1]}"
-        receive = self._datagrams if transport == "udp" else self._connections
-        self._thread = threading.Thread(target=receive, daemon=True)
-        if transport == "tcp":
-            self._socket.listen()
-        self._thread.start()
-
-    def _datagrams(self):
-        try:
-            while data := self._socket.recv(65536):
-                self.messages.append(data.decode("utf-8"))
-        except OSError:
-            return
-
-    def _connections(self):
-        try:
-            connection, _ = self._socket.accept()
-        except OSError:
-            return
-        with connection, connection.makefile("rb") as stream:
-            while count := _count(stream):
-                self.messages.append(stream.read(count).decode("utf-8"))
-
-    def close(self):
-        self._socket.close()
-
-    def wait_for(self, event_name, number=1):
-        """The XML of that many messages with this Event ID's meaning."""
-        deadline = time.monotonic() + TIMEOUT_S
-        while True:
-            found = [root for root in map(parse, list(self.messages)) if meaning(root) == event_name]
-            if len(found) >= number:
-                return found
-            assert time.monotonic() < deadline, f"no {event_name} among {self.messages}"
-            time.sleep(0.02)
-
-
-def _count(stream):
-    digits = b""
-    while (char := stream.read(1)) not in (b" ", b""):
-        digits += char
-    return int(digits or 0)
-
-
-def parse(message):
-    """The XML of a syslog message, whose header is checked."""
-    header = HEADER.match(message)
-    assert header, message[:120]
-    body = message[header.end() :]
-    assert body.startswith(BYTE_ORDER_MARK)
-    return ElementTree.fromstring(body[1:])  # noqa: S314 - our own
-
-
-def meaning(root):
-    return root.find("EventIdentification/EventID").get("originalText")
-
-
-@contextmanager
-def receiving(transport):
-    receiver = Receiver(transport)
-    try:
-        yield receiver
-    finally:
-        receiver.close()
 
 
 @pytest.fixture(params=["udp", "tcp"])
@@ -195,10 +121,10 @@ def test_stored_queried_fetched_rejected(audited, tmp_path):
 def test_what_was_deleted_meanwhile_is_told(serve):
     with receiving("udp") as receiver:
         _, archive = serve()
-        trail = AuditTrail(archive, Syslog(receiver.address, "udp"))
+        made = AuditTrail(archive, Syslog(receiver.address, "udp"))
         who = Participant("A", "127.0.0.1")
-        trail.record(AuditRecord(AuditEvent.INSTANCES_RECEIVED, Outcome.SUCCESS, who, who, who), ["1.2.3"])
-        trail.close()
+        made.record(AuditRecord(AuditEvent.INSTANCES_RECEIVED, Outcome.SUCCESS, who, who, who), ["1.2.3"])
+        made.close()
         (message,) = receiver.wait_for("DICOM Instances Transferred")
     assert message.find(".//ParticipantObjectIdentification").get("ParticipantObjectID") == "unknown"
     assert message.find(".//Instance").get("UID") == "1.2.3"
@@ -264,7 +190,7 @@ def test_tcp_survives_a_restart_of_the_receiver():
         syslog._address = ("127.0.0.1", int(receiver.address.rpartition(":")[2]))
         syslog.send("second")
         syslog.close()
-        receiver._thread.join(TIMEOUT_S)
+        receiver.thread.join(TIMEOUT_S)
         assert receiver.messages[0].endswith("second")
 
 
@@ -285,3 +211,69 @@ def test_what_a_peer_sends_cannot_break_the_message():
 def test_wrong_addresses_are_refused(address):
     with pytest.raises(Exception, match=r"log\.syslog = .*allowed is host:port"):
         load_settings(flags={"log": {"syslog": address}}, environment={})
+
+
+def test_start_and_stop_of_the_node(serve, tmp_path):
+    with receiving("udp") as receiver:
+        server, _ = serve(log={"syslog": receiver.address})
+        (start,) = receiver.wait_for("Application Activity")
+        server.stop()
+        stop = receiver.wait_for("Application Activity", 2)[1]
+    for message, code in ((start, "110120"), (stop, "110121")):
+        identification = message.find("EventIdentification")
+        assert identification.get("EventActionCode") == "E"
+        assert identification.find("EventTypeCode").get("csd-code") == code
+        (application,) = message.findall("ActiveParticipant")
+        assert application.get("AlternativeUserID") == "AETITLES=MRIPACS"
+        assert application.find("RoleIDCode").get("csd-code") == "110150"
+    assert len(events(tmp_path, "start")) == len(events(tmp_path, "stop")) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "event"), [("study", "DICOM Study Deleted"), ("instance", "DICOM Instances Accessed")]
+)
+def test_a_deletion_by_command(serve, tmp_path, what, event):
+    server, _ = serve()
+    datasets = send(Peer("127.0.0.1", server.port), 2, ImageType=["ORIGINAL", "PRIMARY", "PHASE MAP"])
+    uid = {"study": datasets[0].StudyInstanceUID, "instance": datasets[1].SOPInstanceUID}[what]
+    with receiving("udp") as receiver:
+        config = tmp_path / "node.toml"
+        config.write_text(f'[log]\nsyslog = "{receiver.address}"\n', encoding="utf-8")
+        common = ("--config", config, "--directory", tmp_path / "archive", "admin", "delete", f"--{what}", uid)
+        assert run_mripacs(*common, "--dry-run").returncode == 0
+        done = run_mripacs(*common, "--yes")
+        assert done.returncode == 0, done.stderr
+        (message,) = receiver.wait_for(event)
+    assert len(receiver.messages) == 1  # none of the dry run
+    assert message.find("EventIdentification").get("EventActionCode") == "D"
+    (who,) = message.findall("ActiveParticipant")
+    assert (who.get("UserIsRequestor"), who.get("NetworkAccessPointTypeCode")) == ("true", "1")
+    (study,) = message.findall("ParticipantObjectIdentification")
+    assert study.get("ParticipantObjectID") == datasets[0].StudyInstanceUID
+    assert len(study.findall(".//Instance")) == {"study": 2, "instance": 1}[what]
+    assert "Secret" not in receiver.messages[0]
+
+
+def test_events_wait_for_a_database_that_is_gone(serve, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(trail, "RETRY_S", 0.2)
+    server, archive = serve()
+    wait_for_event(tmp_path, "start")
+    plain = archive.record
+    gone = threading.Event()
+
+    def record(*arguments, **words):
+        if not gone.is_set():
+            raise StoreUnavailableError("the database is locked")
+        plain(*arguments, **words)
+
+    monkeypatch.setattr(archive, "record", record)
+    for number in range(3):
+        list(client.find(Peer("127.0.0.1", server.port), "STUDY", {"AccessionNumber": str(number)}))
+    time.sleep(0.5)
+    assert events(tmp_path, "query") == []
+    gone.set()
+    deadline = time.monotonic() + TIMEOUT_S
+    while len(events(tmp_path, "query")) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert "was lost" not in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import socket
 import sqlite3
 import time
 from contextlib import closing, contextmanager
@@ -14,8 +15,10 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, 
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
+from mripacs.core.errors import StoreFullError
 from mripacs.core.model import ReceivedObject
-from mripacs.dimse import commitment, reporting
+from mripacs.dimse import client, commitment, reporting
+from tests.e2e.node_process import NodeProcess, wait_until
 from tests.e2e.objects import encoded, mr_object
 
 PUSH = StorageCommitmentPushModel
@@ -46,12 +49,12 @@ class Requestor:
             association.release()
 
     @contextmanager
-    def listening(self, port=0):
+    def listening(self, port=0, tls=None):
         """Its own server, for reports on a new association."""
         entity = AE(ae_title=self.title)
         entity.add_supported_context(PUSH, scu_role=True, scp_role=True)
         handlers = [(evt.EVT_N_EVENT_REPORT, self.handle_report)]
-        server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+        server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls)
         try:
             yield server.server_address[1]
         finally:
@@ -91,8 +94,6 @@ def ask(association, information, action=1, instance=commitment.SOP_INSTANCE):
 
 
 def free_port():
-    import socket  # noqa: PLC0415 - one use
-
     with socket.socket() as made:
         made.bind(("127.0.0.1", 0))
         return made.getsockname()[1]
@@ -195,6 +196,52 @@ def test_a_report_that_cannot_be_delivered_is_tried_again(serve, monkeypatch):
     time.sleep(1.5)  # at least one attempt fails
     assert requestor.reports.empty()
     with requestor.listening(port):
+        assert requestor.report()[1] == {receipt.sop_instance_uid}
+
+
+def destinations(port):
+    return f'[dimse.destinations.ASKER]\nhost = "127.0.0.1"\nport = {port}\n'
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_report_survives_the_end_of_the_node(tmp_path, end):
+    """Acknowledged while nobody takes the report; the node ends, starts again, and reports."""
+    requestor, port = Requestor(), free_port()
+    node = NodeProcess(tmp_path, config=destinations(port), workers=0).start()
+    try:
+        dataset = mr_object(**LOSSLESS)
+        item = ReceivedObject(encoded(dataset), ExplicitVRLittleEndian, MRImageStorage, dataset.SOPInstanceUID, "test")
+        assert [result.status for result in client.send(client.Peer("127.0.0.1", node.port), [item])] == [0]
+        information = request((MRImageStorage, dataset.SOPInstanceUID))
+        with requestor.associated(node.port) as association:
+            assert ask(association, information) == 0x0000
+        wait_until(lambda: "is not reported yet" in node.log, TIMEOUT_S, "a failed report")
+        time.sleep(0.5)  # until the next attempt is written down
+        getattr(node, end)()
+        with requestor.listening(port):
+            node.start()
+            event_type, committed, _, report = requestor.report()
+            assert (event_type, committed) == (commitment.COMMITTED, {dataset.SOPInstanceUID})
+            assert report.TransactionUID == information.TransactionUID
+            wait_until(lambda: node.row_counts()["commitment"] == 0, TIMEOUT_S, "the end of the request's row")
+    finally:
+        node.stop()
+
+
+def test_a_request_that_cannot_be_written_down_is_refused(serve, monkeypatch):
+    server, archive = serve()
+    receipt, requestor = stored(archive, **LOSSLESS), Requestor()
+
+    def full(*_):
+        raise StoreFullError("no space")
+
+    with requestor.associated(server.port) as association:
+        with monkeypatch.context() as patched:
+            patched.setattr(archive.commitments, "add", full)
+            assert ask(association, request((MRImageStorage, receipt.sop_instance_uid))) == 0x0110
+            patched.setattr(archive.commitments, "add", lambda *_: None)
+            assert ask(association, request((MRImageStorage, receipt.sop_instance_uid))) == 0x0213
+        assert ask(association, request((MRImageStorage, receipt.sop_instance_uid))) == 0x0000
         assert requestor.report()[1] == {receipt.sop_instance_uid}
 
 

@@ -10,6 +10,7 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from mripacs import load_settings
+from mripacs.cli.fetching import get_files
 from mripacs.core.errors import MripacsError, SettingsError
 from mripacs.core.model import ReceivedObject
 from mripacs.dimse import client
@@ -42,6 +43,21 @@ def test_the_database_is_private(open_umask, serve, tmp_path):
     modes = modes_below(tmp_path / "archive")
     assert {path.name for path in modes} >= {"mripacs.db", "mripacs.db-wal", "mripacs.db-shm"}  # while it runs
     assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+
+
+def test_exported_and_fetched_files_are_private(open_umask, serve, tmp_path):
+    server, archive = serve()
+    dataset = mr_object()
+    item = ReceivedObject(encoded(dataset), ExplicitVRLittleEndian, MRImageStorage, dataset.SOPInstanceUID, "test")
+    archive.store(item)
+    for identity in archive:
+        archive.export(identity, tmp_path / "exported" / "here")
+    keys = {"StudyInstanceUID": dataset.StudyInstanceUID}
+    get_files(Peer("127.0.0.1", server.port), "STUDY", keys, tmp_path / "fetched" / "here")
+    for folder in (tmp_path / "exported", tmp_path / "fetched"):
+        modes = modes_below(folder)
+        assert any(path.suffix == ".dcm" for path in modes)
+        assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
 @pytest.mark.parametrize(

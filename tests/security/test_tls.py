@@ -19,29 +19,6 @@ from mripacs.dimse import client
 from mripacs.dimse.client import Peer
 from tests.e2e.node_process import run_mripacs
 from tests.e2e.objects import encoded, mr_object, written
-from tests.security.authority import Authority
-
-
-@pytest.fixture(scope="module")
-def hospital(tmp_path_factory, require_program):
-    require_program("openssl")
-    return Authority(tmp_path_factory.mktemp("hospital"), "hospital").found()
-
-
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory, require_program):
-    require_program("openssl")
-    return Authority(tmp_path_factory.mktemp("stranger"), "stranger").found()
-
-
-@pytest.fixture(scope="module")
-def node_identity(hospital):
-    return hospital.identify("node")
-
-
-@pytest.fixture(scope="module")
-def viewer(hospital):
-    return hospital.identify("viewer")
 
 
 @pytest.fixture
