@@ -71,6 +71,7 @@ class WebSettings(Section):
     requests_per_minute: int = Field(0, ge=0, description="of one client; 0: any number")
     max_results: int = Field(5000, ge=1, le=100000, description="matches in one answer to a search")
     workers: int = Field(1, ge=0, le=64, description="codec processes for stored instances; 0 codes in the web process")
+    viewer: bool = Field(False, description="serve the OHIF viewer at /")
     tokens: Mapping[str, Token] = Field(default_factory=dict, description="bearer tokens by the name of their owner")
     oidc: OidcSettings = Field(OidcSettings(), description="JWTs of an OpenID provider")
     tls: TlsSettings = Field(TlsSettings(), description="HTTPS")

@@ -22,6 +22,8 @@ from mripacs.dicomweb import health, metrics, problems, services
 from mripacs.dicomweb.access import Guard
 from mripacs.dicomweb.audit import DOOR
 from mripacs.dicomweb.metadata_cache import JsonCache
+from mripacs.dicomweb.page.routes import routes as page_routes
+from mripacs.dicomweb.page.session import SessionCookies, Sessions
 
 if TYPE_CHECKING:
     from mripacs.archive import Archive
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 RouteList = Callable[[Settings], Sequence[BaseRoute]]
 
 # Who adds to the door: a function of the settings that gives its routes. The first route that fits a path answers.
-ROUTE_LISTS: tuple[RouteList, ...] = (services.routes, health.routes, metrics.routes)
+ROUTE_LISTS: tuple[RouteList, ...] = (services.routes, health.routes, metrics.routes, page_routes)
 EXPOSED = ("Content-Location", "Content-Range", "ETag", "Warning", "WWW-Authenticate", "Retry-After")
 THREADS = 16  # of blocking work; more would only queue for the processor and the database
 
@@ -41,9 +43,10 @@ def build(archive: Archive, settings: Settings, node_status: str | None = None) 
     (`access.require`). node_status : where the node's process tells its status (mripacs.core.status); None: there is
     no such process.
     """
+    sessions = Sessions()
     app = Starlette(
         routes=[route for routes_of in ROUTE_LISTS for route in routes_of(settings)],
-        middleware=_middleware(settings.web),
+        middleware=_middleware(settings.web, sessions),
         exception_handlers={
             MripacsError: problems.on_error,
             HTTPException: problems.on_http_error,
@@ -55,6 +58,8 @@ def build(archive: Archive, settings: Settings, node_status: str | None = None) 
     app.state.settings = settings
     app.state.node_status = node_status
     app.state.metadata = JsonCache()
+    app.state.sessions = sessions
+    app.state.comparisons = {}
     app.state.trail = AuditTrail(archive, syslog_of(settings.log, settings.web.tls), DOOR)
     return app
 
@@ -66,7 +71,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     app.state.trail.close()
 
 
-def _middleware(settings: WebSettings) -> list[Middleware]:
+def _middleware(settings: WebSettings, sessions: Sessions) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
@@ -75,4 +80,5 @@ def _middleware(settings: WebSettings) -> list[Middleware]:
         expose_headers=EXPOSED,
         max_age=3600,
     )
-    return [*([cors] if settings.cors_origins else []), Middleware(Guard, settings=settings)]
+    who = [Middleware(SessionCookies, sessions=sessions), Middleware(Guard, settings=settings)]
+    return [*([cors] if settings.cors_origins else []), *who]

@@ -17,6 +17,7 @@ from mripacs.core import status
 from mripacs.core.errors import StoreError
 from mripacs.core.metrics import Family, families
 from mripacs.core.settings import Settings
+from mripacs.dicomweb.access import require
 from mripacs.dicomweb.threads import in_thread
 
 
@@ -28,6 +29,7 @@ def routes(_: Settings) -> Sequence[BaseRoute]:
 async def metrics(request: Request) -> Response:
     """The exposition in the format that `Accept` asks for: OpenMetrics or the classic text."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    require(request, "read")
     state = request.app.state
     body = await in_thread(lambda: encode(_registry(state.archive, state.node_status)))
     return Response(body, media_type=content_type, headers={"Cache-Control": "no-store"})
