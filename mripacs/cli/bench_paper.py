@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,36 +14,86 @@ from mripacs.cli.local import progress_bar
 from mripacs.core.errors import SettingsError
 from mripacs.core.settings import LimitSettings
 
-QUICK_GENERATIONS, QUICK_SLICES = 10, 2
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from mripacs.quality.paper.learning import Learned
+    from mripacs.quality.slices import Slice
+
+QUICK_GENERATIONS, QUICK_EPOCHS, QUICK_SLICES, QUICK_TRAINING = 10, 2, 2, 6
 COLUMNS = ("the study", "measured here", "holds")
 
 
 def paper(
     data: Annotated[list[Path], typer.Option(help="Folder of DICOM files; may be given again.")],
     out: Annotated[Path, typer.Option(help="Folder for the report, the figures and the numbers.")],
+    train: Annotated[
+        list[Path] | None, typer.Option(help="Folder to train the networks on; else all but one study of --data.")
+    ] = None,
     generations: Annotated[int, typer.Option(min=2, help="Generations of the recursive experiments.")] = 100,
-    per_series: Annotated[int, typer.Option(min=1, help="Slices of each series.")] = 2,
-    quick: Annotated[bool, typer.Option("--quick", help="Two slices, ten generations.")] = False,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the networks.")] = 250,
+    per_series: Annotated[int, typer.Option(min=1, help="Slices of each series; for training, ten times that.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of the networks' first weights and of their batches.")] = 1,
+    learned: Annotated[bool, typer.Option(help="Train the networks, which needs torch.")] = True,
+    quick: Annotated[bool, typer.Option("--quick", help="Few slices, ten generations, two epochs.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the study's recursive compression (Figures 4 to 8) and put its claims beside what was measured.
+    """Run the study's experiments (Figures 4 to 14) and put its claims beside what was measured.
 
-    On slices resized to 256 x 256, as the study has them, and at native size.
+    Recursive compression on slices resized to 256 x 256, as the study has them, and at native size; its networks on a
+    subject that they were not trained on.
     """
-    from mripacs.quality.paper import study  # noqa: PLC0415 - numba and matplotlib
-    from mripacs.quality.slices import load_slices  # noqa: PLC0415 - as above
+    from mripacs.quality.paper import study, subjects  # noqa: PLC0415 - numba and matplotlib
 
-    slices = load_slices(find_items(data, LimitSettings().max_object_bytes), per_series)
-    slices, generations = (slices[:QUICK_SLICES], QUICK_GENERATIONS) if quick else (slices, generations)
-    if not slices:
-        raise SettingsError("no single-frame grey MR image in " + ", ".join(map(str, data)))
+    slices = _slices(data, per_series)
+    held_out: Sequence[Slice] = ()
+    if learned:
+        _require_torch()
+        several = _slices(train or data, 10 * per_series)
+        training, held_out = (several, slices) if train else subjects.split(several)
+        training = training[:QUICK_TRAINING] if quick else training
+    if quick:
+        slices, generations, epochs = slices[:QUICK_SLICES], QUICK_GENERATIONS, QUICK_EPOCHS
     with progress_bar(hidden=as_json) as bar:
-        task = bar.add_task("measuring", total=study.parts(slices))
-        measured = study.run(slices, generations, lambda: bar.advance(task))
-    arguments = "--quick" if quick else f"--generations {generations} --per-series {per_series}"
-    files = study.write(measured, slices, out, f"mripacs bench paper {arguments}")
+        networks = list(_learn(training, held_out, epochs, seed, bar)) if learned else []
+        task = bar.add_task("recursions", total=study.recursion_parts(slices))
+        measured = study.measure(slices, generations, lambda: bar.advance(task), networks)
+    how = "--quick" if quick else f"--generations {generations} --epochs {epochs} --per-series {per_series}"
+    files = study.write(measured, slices, held_out, out, f"mripacs bench paper {how} --seed {seed}")
     if as_json:
         print_json(measured.as_json())
     else:
-        print_table("Claims", COLUMNS, [claim.cells() for claim in study.claims(measured)])
+        print_table("Claims", COLUMNS, [claim.cells() for claim in measured.claims()])
         typer.echo(f"{files[0]} shows it")
+
+
+def _slices(folders: list[Path], per_series: int) -> list[Slice]:
+    from mripacs.quality.slices import load_slices  # noqa: PLC0415 - pydicom
+
+    found = load_slices(find_items(folders, LimitSettings().max_object_bytes), per_series)
+    if not found:
+        raise SettingsError("no single-frame grey MR image in " + ", ".join(map(str, folders)))
+    return found
+
+
+def _learn(
+    training: Sequence[Slice], held_out: Sequence[Slice], epochs: int, seed: int, bar: Progress
+) -> Iterator[Learned]:
+    from mripacs.quality.paper.learning import experiments, learn  # noqa: PLC0415 - torch
+    from mripacs.quality.paper.study import training_images  # noqa: PLC0415 - numba
+
+    task = bar.add_task("networks", total=epochs * len(experiments()))
+    yield from learn(
+        training_images(training),
+        training_images(held_out),
+        epochs=epochs,
+        seed=seed,
+        tick=lambda: bar.advance(task),
+    )
+
+
+def _require_torch() -> None:
+    try:
+        import torch  # noqa: F401, PLC0415 - asked for before anything is measured
+    except ImportError as error:
+        raise SettingsError("the networks need torch: pip install 'mripacs[sae]', or --no-learned") from error

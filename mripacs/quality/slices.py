@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.core.errors import MripacsError
+from mripacs.core.errors import CodecInputError, MripacsError
+from mripacs.core.model import IndexAttributes
 from mripacs.dicom import index, part10, pixels, scan, transfer_syntax
 
 MAX_BYTES = 1 << 28  # of an inflated data set; a slice is far smaller
@@ -23,8 +25,8 @@ class Slice:
 
     label: str
     vendor: str  # first word of Manufacturer, in capitals
+    study_instance_uid: str
     series_instance_uid: str
-    instance_number: int
     pixels: NDArray[Any]  # (rows, columns) of uint8, uint16 or int16, stored values
 
 
@@ -33,10 +35,17 @@ def load_slices(items: Iterable[tuple[str, Path | bytes]], per_series: int) -> l
 
     items : labelled files or their bytes. What is no grey single-frame MR image, or constant, is passed over.
     """
-    by_series: dict[str, list[Slice]] = defaultdict(list)
-    for found in _readable(items):
-        by_series[found.series_instance_uid].append(found)
-    return [chosen for series in by_series.values() for chosen in _middle(series, per_series)]
+    by_series: dict[str, list[_Candidate]] = defaultdict(list)
+    for label, content in items:
+        with suppress(MripacsError):  # a folder of images holds other files too
+            candidate = _Candidate.of(label, content)
+            by_series[candidate.series_instance_uid].append(candidate)
+    slices: list[Slice] = []
+    for series in by_series.values():
+        for candidate in _middle(series, per_series):
+            with suppress(MripacsError):
+                slices.append(candidate.decode())
+    return [each for each in slices if each.pixels.min() != each.pixels.max()]
 
 
 def by_vendor(slices: Iterable[Slice]) -> Mapping[str, list[Slice]]:
@@ -47,37 +56,60 @@ def by_vendor(slices: Iterable[Slice]) -> Mapping[str, list[Slice]]:
     return {"all": [each for group in groups.values() for each in group], **dict(sorted(groups.items()))}
 
 
-def _readable(items: Iterable[tuple[str, Path | bytes]]) -> Iterator[Slice]:
-    for label, content in items:
-        try:
-            found = _read(label, content)
-        except MripacsError:
-            continue  # a folder of images holds other files too
-        if found is not None and found.pixels.min() != found.pixels.max():
-            yield found
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A file that is a single-frame grey MR image by its header; only the chosen ones are decoded."""
+
+    label: str
+    content: Path | bytes
+    series_instance_uid: str
+    instance_number: int
+
+    @classmethod
+    def of(cls, label: str, content: Path | bytes) -> Self:
+        opened = _Opened.of(content)
+        attributes = opened.attributes
+        if attributes.series.get("Modality") != "MR":
+            raise CodecInputError(f"{label} is no MR image")
+        if opened.description.frames != 1 or opened.description.samples != 1:
+            raise CodecInputError(f"{label} is no single grey frame")
+        series = str(attributes.series["SeriesInstanceUID"])
+        return cls(label, content, series, int(attributes.instance.get("InstanceNumber", 0)))
+
+    def decode(self) -> Slice:
+        opened = _Opened.of(self.content)
+        attributes = opened.attributes
+        return Slice(
+            label=self.label,
+            vendor=str(attributes.series.get("Manufacturer", "")).replace("_", " ").split(" ")[0].upper() or "(none)",
+            study_instance_uid=str(attributes.study["StudyInstanceUID"]),
+            series_instance_uid=self.series_instance_uid,
+            pixels=pixels.decode_frames(opened.dataset, opened.map, opened.syntax, opened.description)[0],
+        )
 
 
-def _read(label: str, content: Path | bytes) -> Slice | None:
-    received = part10.read_part10(content)
-    syntax = received.transfer_syntax
-    dataset = transfer_syntax.plain(received.dataset, syntax, MAX_BYTES)
-    dataset_map = scan.scan(dataset, syntax)
-    attributes = index.index_attributes(dataset, dataset_map, syntax)
-    if attributes.series.get("Modality") != "MR":
-        return None
-    description = pixels.describe(dataset, dataset_map, syntax)
-    if description.frames != 1 or description.samples != 1:
-        return None
-    return Slice(
-        label=label,
-        vendor=str(attributes.series.get("Manufacturer", "")).replace("_", " ").split(" ")[0].upper() or "(none)",
-        series_instance_uid=str(attributes.series["SeriesInstanceUID"]),
-        instance_number=int(attributes.instance.get("InstanceNumber", 0)),
-        pixels=pixels.decode_frames(dataset, dataset_map, syntax, description)[0],
-    )
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A data set and what its header says."""
+
+    dataset: bytes
+    syntax: str
+    map: scan.DatasetMap
+    attributes: IndexAttributes
+    description: pixels.PixelDescription
+
+    @classmethod
+    def of(cls, content: Path | bytes) -> Self:
+        received = part10.read_part10(content)
+        syntax = received.transfer_syntax
+        dataset = bytes(transfer_syntax.plain(received.dataset, syntax, MAX_BYTES))
+        found = scan.scan(dataset, syntax)
+        attributes = index.index_attributes(dataset, found, syntax)
+        index.check_identity(attributes, received.sop_class_uid, received.sop_instance_uid)
+        return cls(dataset, syntax, found, attributes, pixels.describe(dataset, found, syntax))
 
 
-def _middle(series: list[Slice], count: int) -> list[Slice]:
+def _middle(series: list[_Candidate], count: int) -> list[_Candidate]:
     ordered = sorted(series, key=lambda each: (each.instance_number, each.label))
     if len(ordered) <= count:
         return ordered

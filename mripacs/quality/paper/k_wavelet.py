@@ -57,6 +57,20 @@ class PaperKWavelet:
         return _inverse(coefficients.reshape(rows, columns))
 
 
+def kept_map(image: NDArray[Any], k: int) -> NDArray[np.float64]:
+    """The coefficients in the image's shape, coarsest top left, all but the k largest zero (Figure 9's features)."""
+    coefficients = _transform(image)
+    kept = np.zeros(coefficients.size)
+    places = _largest(coefficients, k)
+    kept[places] = coefficients.ravel()[places]
+    return kept.reshape(coefficients.shape)
+
+
+def from_map(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The image of a map of coefficients, not rounded."""
+    return _inverse(coefficients)
+
+
 def equation_7_bytes(k: int, side: int = 256) -> float:
     """S = K (32 + 2 log2 side) bits, in bytes: 18 000 for K = 3000; the study's text says 14.4 KB."""
     return k * (32 + 2 * math.log2(side)) / 8

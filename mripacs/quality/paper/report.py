@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mripacs.quality.paper.recursion import Recursion
 from mripacs.quality.report import figure_html, page_html, table_html
 
+if TYPE_CHECKING:
+    from mripacs.quality.paper.learning import Learned
+
 CLAIM_COLUMNS = ("the study", "measured here", "holds")
+LEARNED_COLUMNS = ("network", "figure", "latent bytes", "parameters", "training loss", "error on the held-out subject")
 CHAIN_COLUMNS = ("system", "setting", "bytes", "first error", "last error", "unchanged from generation")
+
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # columns, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,34 +38,57 @@ def write_report(
     command: str,
     about: str,
     claims: Sequence[Claim],
-    recursions: Mapping[str, Sequence[Recursion]],
+    tables: Mapping[str, Table],
     drawn: Mapping[str, Path],
 ) -> list[Path]:
-    """Write report.md and report.html into `out`; gives both. drawn : caption to PNG file in the same folder."""
-    tables = {f"Generations, {name}": [_chain_cells(each) for each in group] for name, group in recursions.items()}
+    """Write report.md and report.html into `out`; gives both.
+
+    tables : heading to columns and rows. drawn : caption to PNG file in the same folder.
+    """
     lines = ["# The study's experiments, run again", "", f"On {about}. Made by `{command}`.", "", "## Claims", ""]
     lines += _markdown(CLAIM_COLUMNS, [claim.cells() for claim in claims])
-    for title, rows in tables.items():
-        lines += ["", f"## {title}", "", *_markdown(CHAIN_COLUMNS, rows)]
+    for title, (columns, rows) in tables.items():
+        lines += ["", f"## {title}", "", *_markdown(columns, rows)]
     lines += [line for caption, file in drawn.items() for line in ("", f"![{caption}]({file.name})", "", caption)]
     markdown, html = out / "report.md", out / "report.html"
     markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")
     body = [f"<h2>Claims</h2>{table_html(CLAIM_COLUMNS, [claim.cells() for claim in claims])}"]
-    body += [f"<h2>{title}</h2>{table_html(CHAIN_COLUMNS, rows)}" for title, rows in tables.items()]
+    body += [f"<h2>{title}</h2>{table_html(columns, rows)}" for title, (columns, rows) in tables.items()]
     body += [figure_html(caption, file) for caption, file in drawn.items()]
     html.write_text(page_html("The study's experiments, run again", command, body), encoding="utf-8")
     return [html, markdown]
 
 
-def _chain_cells(each: Recursion) -> tuple[str, ...]:
-    return (
-        each.system,
-        each.about,
-        f"{each.mean_bytes:.0f}",
-        f"{each.mean_errors[0]:.3%}",
-        f"{each.mean_errors[-1]:.3%}",
-        "never" if each.unchanged_from is None else str(each.unchanged_from),
-    )
+def recursion_table(recursions: Sequence[Recursion]) -> Table:
+    """First and last generation of each system."""
+    rows = [
+        (
+            each.system,
+            each.about,
+            f"{each.mean_bytes:.0f}",
+            f"{each.mean_errors[0]:.3%}",
+            f"{each.mean_errors[-1]:.3%}",
+            "never" if each.unchanged_from is None else str(each.unchanged_from),
+        )
+        for each in recursions
+    ]
+    return CHAIN_COLUMNS, rows
+
+
+def learned_table(learned: Sequence[Learned]) -> Table:
+    """Size and error of each network."""
+    rows = [
+        (
+            each.system,
+            each.figure,
+            f"{each.latent_bytes}",
+            f"{each.parameters}",
+            f"{each.train_loss[0]:.5f} to {each.train_loss[-1]:.5f}",
+            f"{each.mean_error:.1%}",
+        )
+        for each in learned
+    ]
+    return LEARNED_COLUMNS, rows
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
