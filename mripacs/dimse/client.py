@@ -25,6 +25,7 @@ from mripacs.dimse.handlers import MAX_CONTEXTS
 from mripacs.dimse.sockets import NO_DELAY
 
 PENDING = frozenset({0xFF00, 0xFF01})
+NO_ANSWER = "no answer: the association ended"
 GET_CLASSES = 120  # storage classes proposed for a C-GET: 128 contexts less some for the query
 
 
@@ -59,7 +60,7 @@ class SendResult:
 
 def echo(peer: Peer) -> None:
     """C-ECHO. Raises PeerError unless the peer answers success."""
-    with _associated(peer, [build_context(Verification)]) as association:
+    with associated(peer, [build_context(Verification)]) as association:
         _check(peer, association.send_c_echo(), "C-ECHO")
 
 
@@ -71,25 +72,30 @@ def send(peer: Peer, objects: Iterable[ReceivedObject]) -> Iterator[SendResult]:
     contexts = [build_context(uid, [syntax]) for uid, syntax in proposals][:MAX_CONTEXTS]
     if not contexts:
         return
-    with _associated(peer, contexts) as association:
-        for item in batch:
-            yield _send_one(association, item)
+    with associated(peer, contexts) as association:
+        for number, item in enumerate(batch):
+            result = _send_one(association, item)
+            if result is None:  # pynetdicom may take a dead association for a living one, and wait for a minute
+                yield from (SendResult(rest.sop_instance_uid, None, NO_ANSWER) for rest in batch[number:])
+                return
+            yield result
 
 
-def _send_one(association: Association, item: ReceivedObject) -> SendResult:
+def _send_one(association: Association, item: ReceivedObject) -> SendResult | None:
+    """The answer, or why it could not be sent; None when the association ended without an answer."""
     try:
         status = association.send_c_store(raw_send.RawInstance.of(item))
     except (ValueError, RuntimeError, AttributeError, MripacsError) as error:  # what send_c_store documents, and ours
         return SendResult(item.sop_instance_uid, None, str(error))
     if "Status" not in status:
-        return SendResult(item.sop_instance_uid, None, "no answer: the association ended")
+        return None
     return SendResult(item.sop_instance_uid, int(status.Status), str(status.get("ErrorComment", "")))
 
 
 def find(peer: Peer, level: str, keys: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """C-FIND in the study root model; gives each match by keyword. Raises PeerError."""
     request = identifiers.request_identifier(level, keys)
-    with _associated(
+    with associated(
         peer, [build_context(StudyRootQueryRetrieveInformationModelFind, list(NATIVE_SYNTAXES))]
     ) as association:
         for status, match in association.send_c_find(request, StudyRootQueryRetrieveInformationModelFind):
@@ -107,24 +113,12 @@ def get(
     sop_classes : storage classes to accept, 120 at most.
     Gives the numbers of completed, failed and warning sub-operations. Raises PeerError.
     """
-
-    def store(event: evt.Event) -> int:
-        receive(
-            Outgoing(
-                str(event.request.AffectedSOPClassUID),
-                str(event.request.AffectedSOPInstanceUID),
-                str(event.context.transfer_syntax),
-                event.request.DataSet.getvalue(),
-            )
-        )
-        return 0x0000
-
     classes = list(dict.fromkeys(sop_classes))[:GET_CLASSES]
     model = StudyRootQueryRetrieveInformationModelGet
     contexts = [build_context(model), *(build_context(uid, list(NATIVE_SYNTAXES)) for uid in classes)]
     roles = [build_role(uid, scp_role=True) for uid in classes]
     counts = {"completed": 0, "failed": 0, "warning": 0}
-    with _associated(peer, contexts, roles=roles, handlers=[(evt.EVT_C_STORE, store)]) as association:
+    with associated(peer, contexts, roles=roles, handlers=[(evt.EVT_C_STORE, taking(receive))]) as association:
         for status, _ in association.send_c_get(identifiers.request_identifier(level, keys), model):
             if "Status" not in status:
                 _check(peer, status, "C-GET")
@@ -133,6 +127,18 @@ def get(
             if status.Status not in PENDING | raw_send.SUCCESSES:
                 _check(peer, status, "C-GET")
     return counts
+
+
+def taking(receive: Callable[[Outgoing], None]) -> Callable[[evt.Event], int]:
+    """A handler of EVT_C_STORE for the sub-operations of a C-GET: hands on each instance, its bytes as they came."""
+
+    def store(event: evt.Event) -> int:
+        request = event.request
+        uids = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
+        receive(Outgoing(*uids, str(event.context.transfer_syntax), request.DataSet.getvalue()))
+        return 0x0000
+
+    return store
 
 
 def _check(peer: Peer, status: Dataset, service: str) -> None:
@@ -144,12 +150,13 @@ def _check(peer: Peer, status: Dataset, service: str) -> None:
 
 
 @contextmanager
-def _associated(
+def associated(
     peer: Peer,
     contexts: list[PresentationContext],
     roles: list[object] | None = None,
     handlers: list[tuple[evt.EventType, Callable[..., object]]] | None = None,
 ) -> Iterator[Association]:
+    """An association, released in the end. Raises PeerError when the peer cannot be reached or takes no context."""
     entity = AE(ae_title=peer.calling_ae)
     entity.connection_timeout = entity.acse_timeout = peer.timeout_s
     entity.dimse_timeout = entity.network_timeout = max(peer.timeout_s, 60.0)
