@@ -31,6 +31,8 @@ MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 MEDIA_STORAGE_SOP_INSTANCE_UID = 0x00020003
 TRANSFER_SYNTAX_UID = 0x00020010
 SOP_CLASS_UID = 0x00080016
+STUDY_INSTANCE_UID = 0x0020000D
+SERIES_INSTANCE_UID = 0x0020000E
 SOP_INSTANCE_UID = 0x00080018
 
 
@@ -53,6 +55,13 @@ def read_part10(file: Path | str | bytes) -> ReceivedObject:
     dataset_map = scan(bare, syntax)
     sop_class_uid = text_value(bare, dataset_map, SOP_CLASS_UID)
     return ReceivedObject(dataset, syntax, sop_class_uid, text_value(bare, dataset_map, SOP_INSTANCE_UID), "import")
+
+
+def study_and_series(received: ReceivedObject) -> tuple[str, str]:
+    """Study and Series Instance UID of an object, "" where it has none. Raises RefusedError when it cannot be read."""
+    bare = plain(received.dataset, received.transfer_syntax, MAX_INFLATED_BYTES)
+    dataset_map = scan(bare, received.transfer_syntax)
+    return text_value(bare, dataset_map, STUDY_INSTANCE_UID), text_value(bare, dataset_map, SERIES_INSTANCE_UID)
 
 
 def _read(path: Path) -> bytes:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.etree.ElementTree import Element, ParseError, SubElement, fromstring, tostring
 
 from pydicom.datadict import keyword_for_tag
 
+from mripacs.core.errors import NotDicomError
+
 NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
+MAX_DEPTH = 32  # of sequences in a document that somebody sends
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _COMPONENTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 
@@ -68,3 +71,56 @@ def clean(text: str) -> str:
 
 def _is_xml(code: int) -> bool:
     return code in (0x9, 0xA, 0xD) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or code >= 0x10000
+
+
+def from_xml(document: bytes) -> dict[str, Any]:
+    """The DICOM JSON model of a document. Raises NotDicomError for anything but a Native DICOM Model.
+
+    A document type is refused: entities in it could grow without bound or name files.
+    """
+    if b"<!DOCTYPE" in document.upper() or b"\0" in document:
+        raise NotDicomError("XML metadata must be UTF-8 and have no document type")
+    try:
+        root = fromstring(document)  # noqa: S314 - no document type, hence no entities
+    except ParseError as error:
+        raise NotDicomError(f"the XML cannot be read: {error}") from error
+    if _local(root) != "NativeDicomModel":
+        raise NotDicomError("the XML is no NativeDicomModel")
+    return _read_elements(root, 0)
+
+
+def _read_elements(parent: Element, depth: int) -> dict[str, Any]:
+    if depth > MAX_DEPTH:
+        raise NotDicomError(f"the XML nests sequences deeper than {MAX_DEPTH}")
+    return {
+        attribute.get("tag", "").upper(): _read_element(attribute, depth)
+        for attribute in parent
+        if _local(attribute) == "DicomAttribute"
+    }
+
+
+def _read_element(attribute: Element, depth: int) -> dict[str, Any]:
+    element: dict[str, Any] = {"vr": attribute.get("vr", "UN")}
+    values: list[Any] = []
+    for child in attribute:
+        match _local(child):
+            case "Value":
+                values.append(child.text or None)
+            case "PersonName":
+                values.append({_local(group): _joined_name(group) for group in child})
+            case "Item":
+                values.append(_read_elements(child, depth + 1))
+            case "InlineBinary":
+                element["InlineBinary"] = "".join((child.text or "").split())
+            case "BulkData":
+                element["BulkDataURI"] = child.get("uri") or child.get("uuid") or ""
+    return element | ({"Value": values} if values else {})
+
+
+def _joined_name(group: Element) -> str:
+    texts = {_local(part): part.text or "" for part in group}
+    return "^".join(texts.get(component, "") for component in _COMPONENTS).rstrip("^")
+
+
+def _local(element: Element) -> str:
+    return element.tag.rpartition("}")[2]

@@ -18,7 +18,7 @@ from mripacs.audit.trail import AuditTrail
 from mripacs.core.errors import MripacsError
 from mripacs.core.settings import Settings
 from mripacs.core.web import WebSettings
-from mripacs.dicomweb import health, metrics, problems, services
+from mripacs.dicomweb import health, metrics, problems, services, viewer
 from mripacs.dicomweb.access import Guard
 from mripacs.dicomweb.audit import DOOR
 from mripacs.dicomweb.metadata_cache import JsonCache
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 RouteList = Callable[[Settings], Sequence[BaseRoute]]
 
 # Who adds to the door: a function of the settings that gives its routes. The first route that fits a path answers.
-ROUTE_LISTS: tuple[RouteList, ...] = (services.routes, health.routes, metrics.routes, page_routes)
+ROUTE_LISTS: tuple[RouteList, ...] = (services.routes, health.routes, metrics.routes, page_routes, viewer.routes)
 EXPOSED = ("Content-Location", "Content-Range", "ETag", "Warning", "WWW-Authenticate", "Retry-After")
 THREADS = 16  # of blocking work; more would only queue for the processor and the database
 

@@ -44,6 +44,11 @@ def array_of(models: Sequence[Any]) -> bytes:
     return b"[" + b",".join(texts) + b"]"
 
 
+def one(model: Any) -> bytes:
+    """One model as JSON."""
+    return orjson.dumps(model)
+
+
 def parsed(model: Any) -> Any:
     """A model from its bytes."""
     return orjson.loads(model) if isinstance(model, bytes) else model

@@ -22,7 +22,7 @@ from mripacs.core.settings import Settings
 log = logging.getLogger(__name__)
 
 BACKLOG = 512  # connections that wait while the process is replaced
-STOP_S = 15.0  # for requests under way; then the process is killed
+STOP_S = 20.0  # for requests under way; then the process is killed
 RESTART_S = 1.0  # between a death and the next start, so that a process that cannot start burns no processor
 READY_S = 120.0  # the longest that a start may take; 1 s on a quiet machine
 

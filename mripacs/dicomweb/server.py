@@ -17,7 +17,7 @@ from mripacs.core.settings import Settings
 
 log = logging.getLogger(__name__)
 
-GRACE_S = 10  # for requests under way when the process ends
+GRACE_S = 5  # for requests under way when the process ends
 IDLE_S = 30  # a connection without a request is closed after that
 
 

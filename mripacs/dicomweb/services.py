@@ -7,12 +7,21 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute
 
 from mripacs.core.settings import Settings
-from mripacs.dicomweb import frames, retrieve, search
+from mripacs.dicomweb import capabilities, deletion, frames, rendered, retrieve, search, store, wado_uri
 from mripacs.dicomweb.links import ROOT
 
 __all__ = ["ROOT", "routes"]
 
 
-def routes(_: Settings) -> Sequence[BaseRoute]:
+def routes(settings: Settings) -> Sequence[BaseRoute]:
     """The services' routes."""
-    return [*search.routes(), *frames.routes(), *retrieve.routes()]
+    return [
+        *search.routes(),
+        *rendered.routes(),
+        *frames.routes(),
+        *retrieve.routes(),
+        *store.routes(),
+        *wado_uri.routes(),
+        *deletion.routes(settings),
+        *capabilities.routes(),
+    ]

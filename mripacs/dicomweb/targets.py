@@ -14,7 +14,7 @@ from mripacs.dicomweb.bodies import entity_tag
 from mripacs.dicomweb.problems import RequestError
 from mripacs.dicomweb.threads import in_thread
 
-_UID = re.compile(r"[0-9.]{1,64}")
+UID = re.compile(r"[0-9.]{1,64}")
 FOREVER = "private, max-age=31536000, immutable"  # an instance's bytes never change
 ASK_AGAIN = "private, no-cache"  # a study may grow: caches ask with If-None-Match
 
@@ -28,7 +28,7 @@ def archive_of(request: Request) -> Archive:
 def uid_of(request: Request, name: str) -> str | None:
     """A UID in the path; None where the path has no such part. Raises RequestError 400 for what is no UID."""
     text: str | None = request.path_params.get(name)
-    if text is not None and not _UID.fullmatch(text):
+    if text is not None and not UID.fullmatch(text):
         raise RequestError(400, f"the {name} in the path is no UID: digits and dots, 64 at most")
     return text
 
