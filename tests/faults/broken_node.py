@@ -1,0 +1,104 @@
+"""`mripacs` with one promise broken. Run as a program: BROKEN names the way, see WAYS; workers are not touched."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import threading
+import time
+
+from mripacs.archive import Archive
+from mripacs.cli.app import main
+from mripacs.dimse import handlers, statuses
+from mripacs.store import Store, writing
+
+BROKEN = "BROKEN"
+DELAY_S = 1.5  # how late the faulty nodes write: long enough for a kill to come between
+ONE_IN = 5
+
+
+def acknowledge_before_commit() -> None:
+    """Success at once, the work in the background."""
+
+    def handle(event, archive):
+        received = handlers._received(event)
+
+        def later():
+            time.sleep(DELAY_S)
+            archive.store(received)
+
+        threading.Thread(target=later, daemon=True).start()
+        return statuses.SUCCESS
+
+    handlers._handle_store = handle
+
+
+def index_before_payload() -> None:
+    """The rows of the index in one commit, the payload in another."""
+    plain_add, plain_blobs = Store.add, writing._add_blobs
+
+    def add_blobs(connection, instance_id, new, packed, reference_id):
+        plain_blobs(connection, instance_id, dataclasses.replace(new, payload=None), packed, reference_id)
+
+    def add(store, new):
+        added = plain_add(store, new)
+
+        def later():
+            time.sleep(DELAY_S)
+            with store._writing() as connection:
+                number = connection.exec_driver_sql(
+                    "SELECT instance_id FROM instance_uid WHERE uid = ?", (new.sop_instance_uid,)
+                ).scalar_one()
+                row = {"instance_id": number, "digest": writing.digest(new.payload), "data": new.payload}
+                connection.execute(writing._PAYLOAD, row)
+
+        if new.payload is not None:
+            threading.Thread(target=later, daemon=True).start()
+        return added
+
+    writing._add_blobs, Store.add = add_blobs, add
+
+
+def drop_some() -> None:
+    """One in five is acknowledged and thrown away."""
+    plain, numbers = handlers._handle_store, itertools.count(1)
+
+    def handle(event, archive):
+        return statuses.SUCCESS if next(numbers) % ONE_IN == 0 else plain(event, archive)
+
+    handlers._handle_store = handle
+
+
+def alter_a_pixel() -> None:
+    """One bit of the last bytes of what leaves is another."""
+    plain = Archive.fetch_encoded
+
+    def fetch(archive, uid, accepted=None):
+        outgoing = plain(archive, uid, accepted)
+        altered = outgoing.dataset[:-9] + bytes([outgoing.dataset[-9] ^ 0x40]) + outgoing.dataset[-8:]
+        return dataclasses.replace(outgoing, dataset=altered)
+
+    Archive.fetch_encoded = fetch
+
+
+def alter_before_storing() -> None:
+    """One bit of a pixel is another before anything is measured: only the certificate can tell, within the bound."""
+    plain = handlers._received
+
+    def received(event):
+        item = plain(event)
+        altered = item.dataset[:-9] + bytes([item.dataset[-9] ^ 1]) + item.dataset[-8:]
+        return dataclasses.replace(item, dataset=altered)
+
+    handlers._received = received
+
+
+WAYS = {
+    function.__name__: function
+    for function in (acknowledge_before_commit, index_before_payload, drop_some, alter_a_pixel, alter_before_storing)
+}
+
+if __name__ == "__main__":
+    WAYS[os.environ[BROKEN]]()
+    main()
