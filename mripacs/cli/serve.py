@@ -27,17 +27,24 @@ def serve(
     web_port: Annotated[
         int | None, typer.Option(help="Its TCP port (implies --web); 0 lets the system choose.")
     ] = None,
+    viewer: Annotated[
+        bool | None, typer.Option("--viewer/--no-viewer", help="Serve the OHIF viewer, too; fetched once from npm.")
+    ] = None,
     port_file: Annotated[Path | None, typer.Option(help="Write the port that is listened on into this file.")] = None,
     web_port_file: Annotated[Path | None, typer.Option(help="The same for DICOMweb's port.")] = None,
 ) -> None:
     """Run the node: C-ECHO, C-STORE, C-FIND, C-GET, C-MOVE and DICOMweb, until SIGINT or SIGTERM."""
-    wanted = True if web is None and web_port is not None else web
+    wanted = True if web is None and (web_port is not None or viewer) else web
     flags: Mapping[str, Mapping[str, object]] = {
         "dimse": {"host": host, "port": port, "ae_title": ae_title},
-        "web": {"enabled": wanted, "host": web_host, "port": web_port},
+        "web": {"enabled": wanted, "host": web_host, "port": web_port, "viewer": viewer},
         "archive": {"workers": workers},
     }
     settings = options_of(ctx).settings(flags)
+    if settings.web.viewer and settings.web.enabled:
+        from mripacs.dicomweb import viewer_build  # noqa: PLC0415 - as below
+
+        viewer_build.ensure()
     from mripacs.node import run_until_signal  # noqa: PLC0415 - `mripacs --help` stays light
 
     run_until_signal(settings, port_file, web_port_file)

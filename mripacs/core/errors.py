@@ -24,8 +24,9 @@
     ├── DamagedInstanceError         a stored digest does not match what was read
     ├── UnknownInstanceError         no instance, series or study has that UID
     ├── QueryError                   an identifier or a matching key is invalid
-    └── PeerError                    another application entity could not be reached or refused
-        └── UnknownDestinationError  a C-MOVE destination is not configured
+    ├── PeerError                    another application entity could not be reached or refused
+    │   └── UnknownDestinationError  a C-MOVE destination is not configured
+    └── ViewerError                  the viewer's build cannot be had
 
 Callers decide on the class, never on the text. `dimse_status` is the status that the service in question answers
 (PS3.4 Tables B.2-1, C.4-1 to C.4-3, PS3.7 Annex C); `http_status` goes to web clients; `exit_code` follows sysexits.h.
@@ -199,3 +200,9 @@ class UnknownDestinationError(PeerError):
 
     dimse_status = 0xA801
     exit_code = 78
+
+
+class ViewerError(MripacsError):
+    """The viewer's build cannot be fetched, is not the pinned one, or cannot be unpacked."""
+
+    exit_code = 69

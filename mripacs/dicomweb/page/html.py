@@ -40,7 +40,13 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.filters.update(
-    size=words.size, person=words.person, date=words.date, time=words.time, ratio=words.ratio, percent=words.percent
+    counted=words.counted,
+    size=words.size,
+    person=words.person,
+    date=words.date,
+    time=words.time,
+    ratio=words.ratio,
+    percent=words.percent,
 )
 
 Handler = Callable[[Request], Awaitable[Response]]

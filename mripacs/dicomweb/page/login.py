@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
@@ -14,6 +15,7 @@ from mripacs.dicomweb.access import Caller, Guard
 from mripacs.dicomweb.page.html import POLICY, ROOT, render
 from mripacs.dicomweb.page.session import COOKIE, session_of, set_cookie
 
+OWN_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")  # neither //host nor a backslash, which browsers read as a slash
 MAX_FORM_BYTES = 16384  # a JWT has some thousand
 
 
@@ -75,7 +77,7 @@ async def _fields(request: Request) -> dict[str, str]:
 
 def _target(wanted: str) -> str:
     """Where to go after signing in: a path of ours, never another site."""
-    return wanted if wanted.startswith(f"{ROOT}/") and "\\" not in wanted else f"{ROOT}/studies"
+    return wanted if OWN_PATH.fullmatch(wanted) else f"{ROOT}/studies"
 
 
 ROUTES = [

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 NOTHING = "\N{EN DASH}"
 TIMES = "\N{MULTIPLICATION SIGN}"
+SPACE = "\N{NO-BREAK SPACE}"  # a number and its unit stay together
 
 
 def size(count: float) -> str:
     """Bytes by powers of ten: 812 B, 4.3 kB, 1.2 MB."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
-            return f"{count:.3g} {unit}" if count < 100 or unit == "B" else f"{count:.0f} {unit}"
+            return f"{count:.3g}{SPACE}{unit}" if count < 100 or unit == "B" else f"{count:.0f}{SPACE}{unit}"
         count /= 1000
-    return f"{count:.3g} TB"
+    return f"{count:.3g}{SPACE}TB"
 
 
 def ratio(before: float, after: float) -> str:
@@ -25,7 +26,7 @@ def ratio(before: float, after: float) -> str:
 
 def percent(value: float | None, digits: int = 2) -> str:
     """A relative error in per cent."""
-    return NOTHING if value is None else f"{100 * value:.{digits}f} %"
+    return NOTHING if value is None else f"{100 * value:.{digits}f}{SPACE}%"
 
 
 def person(name: object) -> str:
@@ -48,3 +49,9 @@ def time(value: object) -> str:
     """A TM as HH:MM; what is no time as it is."""
     text = str(value or "").replace(":", "")
     return f"{text[:2]}:{text[2:4]}" if text[:4].isdigit() and len(text) >= 4 else text
+
+
+def counted(number: object, noun: str) -> str:
+    """A number with its noun: 1 instance, 2 instances; "series" is its own plural."""
+    plain = number in (1, "1") or noun.endswith("s")
+    return f"{number or 0}{SPACE}{noun if plain else noun + 's'}"
