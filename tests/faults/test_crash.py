@@ -27,11 +27,11 @@ class Harness:
 
 
 HARNESSES = {
-    "anywhere, SQLite": Harness(kill_at_random, 0.1, web=True),
+    "anywhere, SQLite": Harness(kill_at_random, 0.05, web=True),
     "anywhere, PostgreSQL": Harness(kill_at_random, 0.05, postgresql=True),
-    "anywhere, forked, SQLite": Harness(kill_at_random, 0.15, forked=True),
-    "in the commit, SQLite": Harness(crash_moments.in_the_commit, 0.35, forked=True),
-    "in the commit, PostgreSQL": Harness(crash_moments.in_the_commit, 0.25, forked=True, postgresql=True),
+    "anywhere, forked, SQLite": Harness(kill_at_random, 0.3, forked=True),
+    "in the commit, SQLite": Harness(crash_moments.in_the_commit, 0.3, forked=True),
+    "in the commit, PostgreSQL": Harness(crash_moments.in_the_commit, 0.2, forked=True, postgresql=True),
     "codec processes": Harness(crash_moments.codec_processes, 0.05),
     "while starting": Harness(crash_moments.while_starting, 0.05),
 }
