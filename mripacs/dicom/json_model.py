@@ -13,11 +13,12 @@ from typing import Any
 
 from mripacs.dicom.dictionary import vr_of_tag
 from mripacs.dicom.encode import PIXEL_REPRESENTATION, swapped, vr_without_choice
-from mripacs.dicom.headers import Dialect
+from mripacs.dicom.headers import UNDEFINED_LENGTH, Dialect, read_header
 from mripacs.dicom.json_values import values_of
 from mripacs.dicom.reencode import tokens_of
 from mripacs.dicom.scan import PIXEL_DATA, DatasetMap, ElementSpan
 from mripacs.dicom.text import Encodings, encodings_of
+from mripacs.dicom.transfer_syntax import dialect_of
 from mripacs.dicom.values import SPECIFIC_CHARACTER_SET, encodings_in, int_value
 from mripacs.dicom.walk import Kind, Token
 
@@ -30,6 +31,8 @@ INLINE_BYTES = (
 )
 MEMO_BYTES = 256  # values up to that length are decoded once for all data sets that share them
 MEMO_VALUES = 32768  # of them; a series of 500 slices has some 4000 different ones
+MEMO_SEQUENCE_BYTES = 2048  # and whole sequences up to that: codes and references, the same in every slice
+MEMO_SEQUENCES = 4096
 UTF8 = {"vr": "CS", "Value": ["ISO_IR 192"]}  # JSON and XML are UTF-8, whatever the data set was (PS3.18 F.2.1.2)
 
 
@@ -42,7 +45,8 @@ def to_json_model(dataset: bytes, dataset_map: DatasetMap, bulk_uri: BulkUri) ->
     signed = int_value(dataset, dataset_map, PIXEL_REPRESENTATION) == 1
     reader = _Reader(dataset, dataset_map, bulk_uri, encodings_in(dataset, dataset_map), signed)
     spans = sorted(dataset_map.elements.values())
-    return {f"{span.tag:08X}": reader.element(span) for span in spans if span.tag & 0xFFFF}
+    keyed = ((f"{span.tag:08X}", span) for span in spans if span.tag & 0xFFFF)
+    return {key: reader.element(span, key) for key, span in keyed}
 
 
 def effective_vr(tag: int, vr: str | None, *, signed: bool) -> str:
@@ -75,27 +79,31 @@ class _Reader:
     encodings: Encodings
     signed: bool
 
-    def element(self, span: ElementSpan) -> Model:
-        """One top-level element."""
-        if span.tag == SPECIFIC_CHARACTER_SET:
+    def element(self, span: ElementSpan, key: str) -> Model:
+        """One top-level element; `key` is its tag as the model writes it."""
+        tag, vr = span.tag, span.vr or effective_vr(span.tag, None, signed=self.signed)
+        if span.undefined_length or vr == "SQ" or tag == PIXEL_DATA:
+            return self._structured(span, vr, key)
+        if tag == SPECIFIC_CHARACTER_SET:
             return UTF8
-        vr = effective_vr(span.tag, span.vr, signed=self.signed)
+        value = self.dataset[span.value_start : span.value_end]
+        return self._leaf(vr, value, key, self.encodings, self.map.dialect)
+
+    def _structured(self, span: ElementSpan, vr: str, key: str) -> Model:
         if span.tag == PIXEL_DATA:
-            return {"vr": vr, "BulkDataURI": self.bulk_uri(f"{span.tag:08X}")}
-        if span.undefined_length or vr == "SQ":
+            return {"vr": vr, "BulkDataURI": self.bulk_uri(key)}
+        if span.end - span.header_start > MEMO_SEQUENCE_BYTES:
             return self._sequence(span)
-        return self._leaf(
-            vr, self.dataset[span.value_start : span.value_end], f"{span.tag:08X}",
-            self.encodings, self.map.dialect,
-        )  # fmt: skip
+        written = self.dataset[span.header_start : span.end]
+        found = _shared_sequence(written, self.map.transfer_syntax, self.encodings, self.signed)
+        return self._sequence(span) if found is None else found
 
     def _leaf(self, vr: str, value: bytes, path: str, encodings: Encodings, dialect: Dialect) -> Model:
-        big = dialect.big_endian
+        if len(value) <= MEMO_BYTES:
+            return _shared(vr, value, encodings, dialect.big_endian)
         if vr in BINARY_VRS and len(value) > INLINE_BYTES:
             return {"vr": vr, "BulkDataURI": self.bulk_uri(path)}
-        if len(value) <= MEMO_BYTES:
-            return _shared(vr, value, encodings, big)
-        return _decoded(vr, value, encodings, big)
+        return _decoded(vr, value, encodings, dialect.big_endian)
 
     def _sequence(self, span: ElementSpan) -> Model:
         stack = [_Level("", self.encodings, self.signed)]
@@ -166,3 +174,28 @@ def _decoded(vr: str, value: bytes, encodings: Encodings, big_endian: bool) -> M
 
 
 _shared = lru_cache(MEMO_VALUES)(_decoded)
+
+
+@lru_cache(MEMO_SEQUENCES)
+def _shared_sequence(written: bytes, transfer_syntax: str, encodings: Encodings, signed: bool) -> Model | None:
+    """A sequence's model, from its element's bytes alone; None where it needs URIs, which are each instance's own."""
+    dataset_map = _map_of_one(written, transfer_syntax)
+    (span,) = dataset_map.elements.values()
+    named: list[str] = []
+
+    def name(path: str) -> str:
+        named.append(path)
+        return path
+
+    reader = _Reader(written, dataset_map, name, encodings, signed)
+    model = reader._sequence(span)
+    return None if named else model
+
+
+def _map_of_one(written: bytes, transfer_syntax: str) -> DatasetMap:
+    """The map of a single element."""
+    dialect = dialect_of(transfer_syntax)
+    tag, vr, length, start = read_header(written, 0, len(written), dialect)
+    undefined = length == UNDEFINED_LENGTH
+    span = ElementSpan(tag, vr, start, len(written), undefined, 0, len(written))
+    return DatasetMap(transfer_syntax, {tag: span}, None, len(written), 0)

