@@ -12,7 +12,8 @@
     ├── CodecError
     │   ├── CodecInputError          the array's shape or type cannot be coded
     │   ├── PayloadError             a payload is malformed or damaged
-    │   │   └── CodecLimitError      a payload claims more samples than allowed
+    │   │   ├── CodecLimitError      a payload claims more samples than allowed
+    │   │   └── UnknownTablesError   a payload was coded with tables that are not known here
     │   ├── WorkerLostError          codec processes died, repeatedly, under one object
     │   └── CodecMismatchError       the proof failed: decoding did not give what encoding promised
     ├── PixelDataError               the pixels of a data set cannot be decoded
@@ -114,6 +115,12 @@ class PayloadError(CodecError):
 
 class CodecLimitError(PayloadError):
     """A payload claims more samples than the caller allows."""
+
+
+class UnknownTablesError(PayloadError):
+    """A payload was coded with trained tables that this installation does not have."""
+
+    exit_code = 69
 
 
 class WorkerLostError(CodecError):

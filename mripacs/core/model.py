@@ -144,6 +144,9 @@ class Certificate:
     # Smallest and largest value that the payload decodes to: what the header of a lossy instance says of its pixels, so
     # that headers are rebuilt without decoding. None where nothing was coded, and in certificates of version 0.1.
     decoded_range: tuple[int, int] | None = None
+    # Bytes of the payload when it was first stored, if it was coded again since (`repack`): the compression ratio that
+    # the instance's marks give out is that of its one lossy step, and must not change.
+    first_payload_bytes: int | None = None
 
     @property
     def lossy(self) -> bool:
@@ -232,6 +235,12 @@ class InstanceIdentity:
     header_bytes: int  # as stored, compressed; the share of a reference is not counted
     received_at: str  # ISO 8601, UTC
     quarantined: bool = False  # found damaged: it is listed but never given out
+
+    @property
+    def marked_bytes(self) -> int:
+        """Bytes of the payload as its marks give them out: those of the first one."""
+        first = self.certificate.first_payload_bytes
+        return self.payload_bytes if first is None else first
 
 
 @dataclass(frozen=True, slots=True)

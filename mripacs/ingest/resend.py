@@ -49,7 +49,7 @@ def _is_original(stored: StoredInstance, received: ReceivedObject, limits: Limit
             stored.identity.transfer_syntax,
             frames,
             replace(certificate, generation=Generation.LOSSLESS),
-            payload_bytes=stored.identity.payload_bytes,
+            payload_bytes=stored.identity.marked_bytes,
             sop_instance_uid=received.sop_instance_uid,
             original_sop_instance_uid=received.sop_instance_uid,
             sop_class_uid=received.sop_class_uid,

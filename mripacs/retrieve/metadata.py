@@ -74,7 +74,7 @@ class Metadata:
             offset,
             syntax,
             certificate,
-            payload_bytes=identity.payload_bytes,
+            payload_bytes=identity.marked_bytes,
             sop_instance_uid=identity.sop_instance_uid,
             original_sop_instance_uid=identity.original_sop_instance_uid,
             sop_class_uid=identity.sop_class_uid,

@@ -33,7 +33,7 @@ def rebuild_instance(stored: StoredInstance) -> Outgoing:
         identity.transfer_syntax,
         frames,
         certificate,
-        payload_bytes=identity.payload_bytes,
+        payload_bytes=identity.marked_bytes,
         sop_instance_uid=identity.sop_instance_uid,
         original_sop_instance_uid=identity.original_sop_instance_uid,
         sop_class_uid=identity.sop_class_uid,

@@ -6,6 +6,7 @@
     event                                                      audit trail; outlives what it speaks of
     progress                                                   how far each verification has come
     commitment                                                 storage commitments that are not reported yet
+    codec_tables                                               trained tables that payloads name; never deleted
 
 Attributes of a level are one JSON object, as received; the columns beside it are *match forms* of those that are asked
 for often (mripacs.store.match_forms), cut to an indexable length, never given out. The first instance of a study or
@@ -203,4 +204,12 @@ commitment = Table(
     Column("requested_at", CODE_POINTS, nullable=False),  # ISO 8601, UTC
     Column("attempts", Integer, nullable=False),  # to report
     Column("next_attempt_at", CODE_POINTS, nullable=False, index=True),
+)
+
+codec_tables = Table(
+    "codec_tables",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 of data; payloads name its first 8 bytes
+    Column("data", LargeBinary, nullable=False),
+    Column("added_at", CODE_POINTS, nullable=False),  # ISO 8601, UTC
 )

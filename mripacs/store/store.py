@@ -34,11 +34,13 @@ from mripacs.core.model import (
 )
 from mripacs.store import (
     checks,
+    codec_tables,
     deleting,
     header_reading,
     progress,
     queries,
     reading,
+    repacking,
     repairs,
     space,
     statistics,
@@ -141,6 +143,29 @@ class Store(Overview):
         if found is None:
             raise UnknownInstanceError(f"no instance {uid} is stored")
         return found
+
+    def replace_payload(self, uid: str, expected: bytes, payload: bytes) -> bool:
+        """Put another payload of the same pixels in the place of `expected`, in one transaction with its digests.
+
+        False when the instance has gone, is in quarantine or has another payload by now: then nothing is written.
+        """
+        with self._writing() as connection:
+            return repacking.replace_payload(connection, uid, expected, payload)
+
+    def add_codec_tables(self, content: bytes) -> bool:
+        """Keep trained tables that payloads name, for ever; False if they are there already."""
+        with self._writing() as connection:
+            return codec_tables.add(connection, content)
+
+    def codec_tables(self, name: bytes) -> bytes | None:
+        """The trained tables whose SHA-256 begins with `name`; None if there are none, or they are damaged."""
+        with self._reading() as connection:
+            return codec_tables.find(connection, name)
+
+    def list_codec_tables(self) -> list[tuple[str, int, str]]:
+        """SHA-256, bytes and time of addition of all trained tables, oldest first."""
+        with self._reading() as connection:
+            return codec_tables.listed(connection)
 
     def load_headers(self, uids: Sequence[str]) -> list[StoredHeader]:
         """Headers of the instances served under the UIDs, in their order, every digest checked; one statement.

@@ -10,6 +10,7 @@ pytest.register_assert_rewrite(
     "tests.store.fixity_suite",
     "tests.store.backup_suite",
     "tests.store.commitment_suite",
+    "tests.store.repacking_suite",
 )
 
 from tests.postgres import new_postgres_database, postgres_server  # noqa: E402 - after the rewrite is asked for

@@ -21,6 +21,7 @@ from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
 from tests.store.fixity_suite import FixitySuite
 from tests.store.query_suite import QuerySuite
+from tests.store.repacking_suite import RepackingSuite
 from tests.store.suite import StoreSuite
 
 
@@ -32,7 +33,7 @@ def without_instances(new_postgres_database: Callable[..., str]) -> str:
     return url
 
 
-class TestPostgresql(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite, CommitmentSuite):
+class TestPostgresql(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite, CommitmentSuite, RepackingSuite):
     @pytest.fixture
     def empty_url(self, new_postgres_database: Callable[..., str]) -> str:
         return new_postgres_database()

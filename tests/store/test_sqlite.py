@@ -28,6 +28,7 @@ from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
 from tests.store.fixity_suite import FixitySuite
 from tests.store.query_suite import QuerySuite
+from tests.store.repacking_suite import RepackingSuite
 from tests.store.suite import StoreSuite
 
 ENDLESS_SENDER = """
@@ -58,7 +59,7 @@ def without_instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite, CommitmentSuite):
+class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite, CommitmentSuite, RepackingSuite):
     @pytest.fixture
     def empty_url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'archive' / 'mripacs.db'}"
