@@ -10,13 +10,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections import OrderedDict
+from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mripacs.dicomweb.problems import problem_response
 
@@ -76,9 +77,17 @@ class SessionCookies:
             await answer(scope, receive, send)
             return
         token = self._token(scope, headers)
-        if token is not None and (not changes or scope["path"].startswith(PAGES)):
-            scope = {**scope, "headers": [*scope["headers"], (b"authorization", b"Bearer " + token.encode("latin-1"))]}
-        await self._app(scope, receive, send)
+        if token is None or (changes and not scope["path"].startswith(PAGES)):
+            await self._app(scope, receive, send)
+            return
+
+        async def ending(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.UNAUTHORIZED:
+                self._sessions.close(scope["mripacs.session"])  # its token was withdrawn or is too old
+            await send(message)
+
+        bearer = (b"authorization", b"Bearer " + token.encode("latin-1"))
+        await self._app({**scope, "headers": [*scope["headers"], bearer]}, receive, ending)
 
     def _token(self, scope: Scope, headers: Headers) -> str | None:
         secret = _cookie(headers)
