@@ -98,11 +98,7 @@ class RepackingSuite:
 
 
 def _repack(store: Store, uids: list[str]) -> int:
-<<<<<<< HEAD
-    shuffled = random.Random(id(store)).sample(uids, len(uids))
-=======
     shuffled = random.Random(id(store)).sample(uids, len(uids))  # noqa: S311 - an order, no secret
->>>>>>> 32877e4 (wip)
     return sum(store.replace_payload(uid, LONG + uid.encode(), SHORT + uid.encode()) for uid in shuffled)
 
 

@@ -33,13 +33,9 @@ def without_instances(new_postgres_database: Callable[..., str]) -> str:
     return url
 
 
-<<<<<<< HEAD
-class TestPostgresql(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite, CommitmentSuite, RepackingSuite):
-=======
 class TestPostgresql(
     StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite, CommitmentSuite, RepackingSuite
 ):
->>>>>>> 32877e4 (wip)
     @pytest.fixture
     def empty_url(self, new_postgres_database: Callable[..., str]) -> str:
         return new_postgres_database()
