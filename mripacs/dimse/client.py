@@ -22,6 +22,7 @@ from mripacs.core.tls_contexts import ClientTls
 from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
 from mripacs.dimse import identifiers, raw_send
 from mripacs.dimse.handlers import MAX_CONTEXTS
+from mripacs.dimse.replies import KEEP_REPLIES
 from mripacs.dimse.sockets import NO_DELAY
 
 PENDING = frozenset({0xFF00, 0xFF01})
@@ -167,7 +168,7 @@ def associated(
         ae_title=peer.ae_title,
         ext_neg=roles or [],
         tls_args=(peer.tls.context(), peer.host) if peer.tls else None,
-        evt_handlers=[NO_DELAY, *(handlers or [])],
+        evt_handlers=[NO_DELAY, KEEP_REPLIES, *(handlers or [])],
     )
     if not association.is_established:
         reason = (

@@ -18,6 +18,7 @@ from mripacs.dimse import identifiers, move_check, raw_send, statuses
 from mripacs.dimse.destinations import Route, routes
 from mripacs.dimse.negotiation import accept_echo, accept_relational_queries, accept_storage_contexts
 from mripacs.dimse.receiving import bounded_receiving, dataset_bytes
+from mripacs.dimse.replies import KEEP_REPLIES
 from mripacs.dimse.reporting import CommitmentProvider
 from mripacs.dimse.sockets import NO_DELAY
 from mripacs.retrieve.fetch import syntaxes_of
@@ -146,7 +147,11 @@ def _handle_move(event: evt.Event, archive: Archive, destinations: Mapping[str, 
     except Exception as error:
         statuses.failure(error)  # logged; pynetdicom answers 0xC514, identifiers were checked before
         raise
-    how = {"contexts": _proposals(instances), "tls_args": destination.tls_args, "evt_handlers": [NO_DELAY]}
+    how = {
+        "contexts": _proposals(instances),
+        "tls_args": destination.tls_args,
+        "evt_handlers": [NO_DELAY, KEEP_REPLIES],
+    }
     yield destination.host, destination.port, how
     yield len(instances)
     yield from _sub_operations(event, archive, instances)

@@ -24,6 +24,7 @@ from mripacs.dimse import commitment, statuses
 from mripacs.dimse.commitment import CommitmentReport
 from mripacs.dimse.destinations import Route
 from mripacs.dimse.event_sending import send_event_report
+from mripacs.dimse.replies import KEEP_REPLIES
 from mripacs.dimse.sockets import NO_DELAY
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ def _report_to(route: Route, request: PendingCommitment, report: CommitmentRepor
         ae_title=request.requestor,
         ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],  # PS3.4 J.3.3: we stay the SCP
         tls_args=route.tls_args,
-        evt_handlers=[NO_DELAY],
+        evt_handlers=[NO_DELAY, KEEP_REPLIES],
     )
     where = f"{request.requestor} at {route.host}:{route.port}"
     if not association.is_established:
