@@ -18,10 +18,14 @@ SENDING = re.compile(r"Sending file: .*/([0-9.]+)\.dcm")
 ANSWER = re.compile(r"Received Store Response \((?:Success|.*0x([0-9A-Fa-f]{4}).*|(.*))\)")
 
 
+sent_as_they_are = set()  # UIDs; DCMTK writes some headers anew
+
+
 def own(title):
     """An association of ours that calls itself `title`."""
 
     def send(peer, samples, ledger):
+        sent_as_they_are.update(sample.sop_instance_uid for sample in samples)
         send_with_own_association(replace(peer, calling_ae=title), samples, ledger)
 
     return send
