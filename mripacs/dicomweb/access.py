@@ -18,7 +18,7 @@ from mripacs.dicomweb.problems import RequestError, problem_response
 from mripacs.dicomweb.threads import in_thread
 
 RANK: dict[Access, int] = {"none": 0, "read": 1, "write": 2}
-MAX_QUERY_BYTES = 1 << 16  # a list of a thousand UIDs fits
+MAX_QUERY_BYTES = 1 << 15  # a list of five hundred UIDs fits
 MAX_CLIENTS = 10_000  # whose rates are remembered
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, select
+from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select
 
-from mripacs.core.model import Level
+from mripacs.core.model import Generation, Level
 from mripacs.store import schema
 
 _study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
@@ -143,4 +143,12 @@ COMPUTED: Mapping[str, tuple[Level, ColumnElement[Any]]] = {
     "NumberOfSeriesRelatedInstances": (Level.SERIES, _series.number_of_instances),
     "SOPInstanceUID": (Level.IMAGE, _instance.sop_instance_uid),
     "SOPClassUID": (Level.IMAGE, _instance.sop_class_uid),
+    # what this node lost counts, whatever the object said when it came
+    "LossyImageCompression": (
+        Level.IMAGE,
+        case(
+            (_instance.generation == str(Generation.FIRST_LOSS), "01"),
+            else_=_json_value(Level.IMAGE, "LossyImageCompression"),
+        ),
+    ),
 }

@@ -52,14 +52,6 @@ class Filled:
         """A single-frame image that lost something."""
         return next(each for each in self.identities if each.certificate.lossy and len(each.certificate.frames) == 1)
 
-    def encapsulated(self) -> InstanceIdentity:
-        """One that is kept in the compressed transfer syntax it came in."""
-        return next(
-            each
-            for each in self.identities
-            if each.certificate.restores_received and each.transfer_syntax.startswith("1.2.840.10008.1.2.4")
-        )
-
 
 def chosen_files(shared_data: Path) -> list[Path]:
     """A volume, one image in seven encodings, an enhanced object, each with a UID of its own."""

@@ -9,8 +9,11 @@ import pytest
 from dicomweb_client import DICOMwebClient
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID
 
 from mripacs import Archive
+from mripacs.dicomweb.process import WebProcess
 from tests.dicomweb.conftest import LOSSLESS, settings_of
 from tests.e2e.part10_files import differences
 
@@ -112,9 +115,6 @@ def test_frames_in_every_form(web, filled, archive):
 
 def decoded(dataset, stream, syntax):
     """The frame as pydicom's plug-ins decode it."""
-    from pydicom.encaps import encapsulate
-    from pydicom.uid import UID
-
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
     dataset.PixelData = encapsulate([stream])
     dataset["PixelData"].VR = "OB"
@@ -141,8 +141,6 @@ def test_rendered(web, filled):
 
 def test_stored_is_there(tmp_path, filled, shared_data):
     """Into an archive of its own: stored, found, fetched."""
-    from mripacs.dicomweb.process import WebProcess
-
     process = WebProcess(settings_of(tmp_path / "archive", LOSSLESS))
     process.start()
     try:

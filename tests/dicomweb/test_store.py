@@ -15,6 +15,7 @@ from tests.dicomweb.multipart import DICOM_PART, body_of, parts_of, related
 from tests.e2e.objects import mr_object
 from tests.e2e.part10_files import differences
 
+RELATED = 'multipart/related; type="application/dicom"; boundary=limit'
 REFERENCED, FAILED, OTHER_FAILURES = "00081199", "00081198", "0008119A"
 FAILURE_REASON, WARNING_REASON = "00081197", "00081196"
 
@@ -160,14 +161,14 @@ def test_a_part_larger_than_allowed(tmp_path, files):
         ('multipart/related; type="image/png"; boundary=limit', b"x", 415, "instances come as"),
         ('multipart/related; type="application/dicom"', b"x", 400, "needs a boundary"),
         (f'multipart/related; type="application/dicom"; boundary={"b" * 71}', b"x", 400, "needs a boundary"),
-        ('multipart/related; type="application/dicom"; boundary=limit', b"", 400, "ends before its first boundary"),
-        ('multipart/related; type="application/dicom"; boundary=limit', b"--limit--", 400, "has no part"),
-        ('multipart/related; type="application/dicom"; boundary=limit', b"--other\r\n\r\nx", 400, "first boundary"),
-        ('multipart/related; type="application/dicom"; boundary=limit', b"--limit\r\n\r\nx", 400, "ends inside part 1"),
-        ('multipart/related; type="application/dicom"; boundary=limit', b"--limit junk\r\n\r\nx\r\n--limit--", 400, "on its line"),
-        ('multipart/related; type="application/dicom"; boundary=limit', b"--limit\r\nno colon\r\n\r\nx\r\n--limit--", 400, "colon"),
-        ('multipart/related; type="application/dicom"; boundary=limit', b"--limit\r\nA: " + b"b" * 20000, 400, "headers"),
-        ('multipart/related; type="application/dicom"; boundary=limit', b"\0" * 100_000, 400, "does not stand in the body"),
+        (RELATED, b"", 400, "ends before its first boundary"),
+        (RELATED, b"--limit--", 400, "has no part"),
+        (RELATED, b"--other\r\n\r\nx", 400, "first boundary"),
+        (RELATED, b"--limit\r\n\r\nx", 400, "ends inside part 1"),
+        (RELATED, b"--limit junk\r\n\r\nx\r\n--limit--", 400, "on its line"),
+        (RELATED, b"--limit\r\nno colon\r\n\r\nx\r\n--limit--", 400, "colon"),
+        (RELATED, b"--limit\r\nA: " + b"b" * 20000, 400, "headers"),
+        (RELATED, b"\0" * 100_000, 400, "does not stand in the body"),
         ('multipart/related; type="application/dicom" boundary=limit', b"x", 400, "cannot be read at character"),
         (";;;", b"x", 400, "media type is expected"),
     ],
