@@ -17,23 +17,30 @@ LEARNED := $(VENV)/.stamp-learned
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo learned test test-slow test-faults lint bench clean
+.PHONY: help demo viewer learned test test-slow test-faults test-browser lint bench clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(BASE) ## Two nodes, ten generations, one table; DATA=folder takes your own files
 	@$(BIN)/mripacs demo $(DATA)
 
-test: $(DEV) ## All tests but the slow ones and the faults, with branch coverage
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not faults" --cov $(ARGS)
+viewer: $(BASE) ## A node with the OHIF viewer at http://127.0.0.1:8112; DIRECTORY=folder is its archive
+	@echo "The viewer: http://127.0.0.1:8112/   the node's own page: http://127.0.0.1:8112/node/"
+	@$(BIN)/mripacs $(if $(DIRECTORY),--directory $(DIRECTORY)) serve --viewer
+
+test: $(DEV) ## All tests but the slow ones, the faults and the browser's, with branch coverage
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not faults and not browser" --cov $(ARGS)
 
 test-slow: $(DEV) ## Tests that take minutes: image build steps, long chains
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-faults: $(DEV) ## Kills, faults and crowds, 200 kills and half an hour; ARGS="--kills 20" is CI's four minutes
 	@$(BIN)/python -m pytest -m faults --kills 200 $(ARGS)
+
+test-browser: $(DEV) ## The pages and OHIF in Chromium; SCREENSHOTS=folder keeps pictures
+	@$(BIN)/python -m pytest -m browser $(ARGS)
 
 learned: $(LEARNED) ## Install torch and fastmri, for k-space and learned previews and their tests
 

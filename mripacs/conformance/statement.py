@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from mripacs import __version__
-from mripacs.conformance import annexes, network, security
+from mripacs.conformance import annexes, network, security, web
 from mripacs.conformance.document import Document, Section, Table, to_html, to_json, to_markdown
 from mripacs.core.settings import Settings
 from mripacs.dimse import capabilities
@@ -22,6 +22,7 @@ def statement(settings: Settings) -> Document:
             _introduction(),
             network.implementation_model(settings),
             network.services(),
+            web.web(settings),
             annexes.configuration(settings),
             network.communication(settings),
             security.security(settings),

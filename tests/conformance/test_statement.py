@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -11,6 +12,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pynetdicom import AE, build_context
+from starlette.routing import Route
 
 import mripacs
 from mripacs.conformance import FORMATS, statement
@@ -18,6 +20,7 @@ from mripacs.conformance.document import Document, Section, Table, to_html, to_m
 from mripacs.core.errors import MripacsError, RefusedError, StoreError
 from mripacs.core.model import Level
 from mripacs.core.settings import SECTIONS, load_settings
+from mripacs.dicomweb.app import build
 from mripacs.dimse import DicomServer, client
 from mripacs.dimse.capabilities import errors_below
 from mripacs.retrieve.matching import CONTROL_KEYWORDS, parse_query
@@ -227,6 +230,28 @@ def test_every_setting_is_listed_and_no_secret_shown():
             assert any(listed == f"{table}.{key}" or listed.startswith(f"{table}.{key}.") for listed in keys), key
     for form in FORMATS.values():
         assert "hush-hush" not in form(document)
+
+
+def test_the_web_services_listed_are_the_routes_of_the_door(archive):
+    for deleting in (False, True):
+        web_settings = archive.settings.web.model_copy(update={"allow_delete": deleting})
+        settings = archive.settings.model_copy(update={"web": web_settings})
+        listed = {(row[0], row[1]) for row in statement(settings).table("DICOMweb Services").rows}
+        routed = {
+            (method, re.sub(r":\w+}", "}", route.path))
+            for route in build(archive, settings).routes
+            if isinstance(route, Route) and route.path.startswith("/dicom-web/")
+            for method in (route.methods or set()) - {"HEAD", "OPTIONS"}
+        }
+        described = {("GET", "/dicom-web/openapi.json"), ("GET", "/dicom-web/")}  # by themselves
+        assert routed - described == listed
+
+
+def test_a_door_that_is_shut_is_not_described(archive):
+    shut = archive.settings.web.model_copy(update={"enabled": False})
+    document = statement(archive.settings.model_copy(update={"web": shut}))
+    with pytest.raises(KeyError):
+        document.table("DICOMweb Services")
 
 
 # --- forms ---------------------------------------------------------------------------------------------------------

@@ -49,12 +49,12 @@ async def health(request: Request) -> Response:
 
 
 def _counts(processes: Mapping[str, list[Family]]) -> Iterator[tuple[str, str, str, int]]:
-    """Name, labels, process and value of each count that is not zero, gauges in any case."""
+    """Name, labels, process and value of each count that is not zero; the node's gauges in any case."""
     for process, found in processes.items():
         for family in found:
             for name, labels, value in family["samples"]:
                 shown = family["name"] in SHOWN and not name.endswith("_created")
-                if shown and (value or family["type"] == "gauge"):
+                if shown and (value or (family["type"] == "gauge" and process == "node")):
                     yield SHOWN[family["name"]], ", ".join(labels.values()), process, int(value)
 
 
