@@ -24,13 +24,15 @@ def encode(
     *,
     max_error: float | None = None,
     k: int | None = None,
+    noise: float | None = None,
     effort: str = "fast",
 ) -> bytes:
     """Code an image with bounded loss: ||x - y||_F / ||x||_F <= `rel_error`, unless another target is named.
 
     pixels : (rows, columns) or a stack (n, rows, columns) of uint8, uint16 or int16. max_error : |x - y| <= max_error
-    for every pixel instead. k : at most k nonzero wavelet coefficients instead. effort : "fast", or "small" for fewer
-    bytes of the same pixels. Raises CodecInputError.
+    for every pixel instead. k : at most k nonzero wavelet coefficients instead. noise : instead, an error energy of at
+    most that fraction of the energy of the image's own noise, as estimated from its pixels. effort : "fast", or "small"
+    for fewer bytes of the same pixels. Raises CodecInputError.
     """
     from mripacs.codec.registry import find
     from mripacs.core.errors import CodecInputError
@@ -38,14 +40,11 @@ def encode(
 
     if effort not in list(Effort):
         raise CodecInputError(f"unknown effort {effort!r}; known are {', '.join(Effort)}")
-    if max_error is not None and k is not None:
-        raise CodecInputError("max_error and k are two targets; give one")
-    if max_error is not None:
-        target = Target(TargetKind.MAX_ERROR, max_error)
-    elif k is not None:
-        target = Target(TargetKind.K, k)
-    else:
-        target = Target(TargetKind.REL_ERROR, rel_error)
+    others = {TargetKind.MAX_ERROR: max_error, TargetKind.K: k, TargetKind.NOISE: noise}
+    named = [Target(kind, value) for kind, value in others.items() if value is not None]
+    if len(named) > 1:
+        raise CodecInputError(f"{' and '.join(map(str, named))} are several targets; give one")
+    target = named[0] if named else Target(TargetKind.REL_ERROR, rel_error)
     return find("kwavelet").encode(_stack(pixels), target, effort=Effort(effort)).payload
 
 

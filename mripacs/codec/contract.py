@@ -27,8 +27,9 @@ class Codec(Protocol):
     def encode(self, frames: NDArray[Any], target: Target | None = None, *, effort: Effort = Effort.FAST) -> Encoded:
         """Code frames (n, rows, columns) of uint8, uint16 or int16, or (n, rows, columns, 3) of uint8.
 
-        Strides and byte order are free; `effort` says how much time the bytes are worth. Raises CodecInputError for
-        other arrays and for targets that the codec does not know, CodecMismatchError if the proof by decoding fails.
+        Strides and byte order are free; `effort` says how much time the bytes are worth. The proof that the payload
+        decodes to `Encoded.decoded` is the caller's (`ingest.compress` proves every instance before it keeps it).
+        Raises CodecInputError for other arrays and for targets that the codec does not know.
         """
 
     def decode(self, payload: bytes, *, max_samples: int = DEFAULT_MAX_SAMPLES) -> NDArray[Any]:

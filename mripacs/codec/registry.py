@@ -22,9 +22,13 @@ class CodecRegistry:
         self._codecs[key] = codec
 
     def find(self, name: str, version: int | None = None) -> Codec:
-        """The codec of that name and version, the latest if None. Raises CodecError that names what is known."""
-        latest = max((number for known, number in self._codecs if known == name), default=0)
-        codec = self._codecs.get((name, latest if version is None else version))
+        """The codec of that name that reads payloads of `version`, the latest if None: a codec reads all before it.
+
+        Raises CodecError that names what is known.
+        """
+        numbers = sorted(number for known, number in self._codecs if known == name)
+        readers = [number for number in numbers if version is None or 1 <= version <= number]
+        codec = self._codecs[name, readers[-1]] if readers else None
         if codec is None:
             wanted = name if version is None else f"{name} {version}"
             known = ", ".join(f"{key} {number}" for key, number in sorted(self._codecs))

@@ -18,6 +18,7 @@ class TargetKind(StrEnum):
     REL_ERROR = "rel_error"  # ||x - y||_F / ||x||_F <= value, on stored integers
     MAX_ERROR = "max_error"  # |x - y| <= value for every pixel, in stored units (the paper's equation 5)
     K = "k"  # at most `value` wavelet coefficients are kept
+    NOISE = "noise"  # ||x - y||_F^2 <= value times the energy of the frame's own noise, as estimated from its pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,9 @@ class FrameRecord:
     psnr_db: float | None  # against the frame's own range max(x) - min(x); None when exact
     step: float | None  # quantiser step in grey levels (orthonormal units); None when no quantiser was used
     k: int | None  # nonzero wavelet coefficients; None when no wavelet was used
+    # Standard deviation of the frame's noise in stored units, and how it was estimated; None where no target needed it.
+    noise: float | None = None
+    noise_method: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class Decision:
     target: Target | None  # only with Tier.KWAVELET
     rule: str  # the rule's name
     reason: str  # which of the object's facts met which condition
+    effort: Effort = Effort.FAST  # only with Tier.KWAVELET
 
 
 # --- what is kept -------------------------------------------------------------------------------------------------

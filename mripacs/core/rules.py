@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from mripacs.core.model import Target, TargetKind
+from mripacs.core.model import Effort, Target, TargetKind
 from mripacs.core.section import Section
 
 Patterns = tuple[str, ...]  # shell patterns (*, ?), matched without case; any of them may hold
@@ -39,12 +39,16 @@ class Rule(Section):
     rel_error: float | None = Field(None, gt=0, le=0.5, description="kwavelet: relative Frobenius error of each frame")
     max_error: int | None = Field(None, ge=1, le=65535, description="kwavelet: largest error of a pixel, stored units")
     k: int | None = Field(None, ge=1, description="kwavelet: most coefficients kept in a frame")
+    noise: float | None = Field(
+        None, gt=0, le=4, description="kwavelet: error energy of a frame over the energy of its own noise"
+    )
+    effort: Effort | None = Field(None, description="kwavelet: fast or small; the policy's own if unset")
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
         given = [kind for kind in TargetKind if getattr(self, kind) is not None]
         if len(given) != (1 if self.keep == "kwavelet" else 0):
-            raise ValueError("keep = 'kwavelet' takes exactly one of rel_error, max_error, k; other tiers take none")
+            raise ValueError("keep = 'kwavelet' takes exactly one of rel_error, max_error, k, noise; other tiers none")
         return self
 
     @property
@@ -61,3 +65,4 @@ class PolicySettings(Section):
     rules: tuple[Rule, ...] = Field((), description="the site's own rules, first match wins, before the shipped ones")
     use_shipped_rules: bool = Field(True, description="append the rules that mripacs ships (ingest/shipped_rules.py)")
     rel_error: float = Field(0.05, gt=0, le=0.5, description="ε of the shipped rule for MR images")
+    effort: Effort = Field(Effort.FAST, description="kwavelet: fast for ingest, small for fewer bytes in more time")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from mripacs.core.model import Decision, PolicyFacts, Tier
+from mripacs.core.model import Decision, Effort, PolicyFacts, Tier
 from mripacs.core.rules import Conditions, PolicySettings, Rule
 from mripacs.ingest.shipped_rules import shipped_rules
 
@@ -17,6 +17,7 @@ class Policy:
     """Ordered rules; the first whose conditions all hold decides. The last one always holds."""
 
     rules: tuple[Rule, ...]
+    effort: Effort = Effort.FAST  # of rules that name none
 
     @classmethod
     def from_settings(cls, settings: PolicySettings) -> Policy:
@@ -26,14 +27,15 @@ class Policy:
             if settings.use_shipped_rules
             else (Rule(name="no rule", keep="lossless"),)
         )
-        return cls(settings.rules + tail)
+        return cls(settings.rules + tail, settings.effort)
 
     def decide(self, facts: PolicyFacts) -> Decision:
         """The tier and target for an object with these facts."""
         for rule in self.rules:
             met = conditions_met(rule.when, facts)
             if met is not None:
-                return Decision(Tier(rule.keep), rule.target, rule.name, "; ".join(met) or "always")
+                reason = "; ".join(met) or "always"
+                return Decision(Tier(rule.keep), rule.target, rule.name, reason, rule.effort or self.effort)
         return Decision(Tier.LOSSLESS, None, "no rule", "no rule holds")
 
 

@@ -38,10 +38,10 @@ def test_golden_pixels_are_found_again(name: str) -> None:
     again = find("kwavelet").encode(frames, Target(TargetKind.REL_ERROR, 0.5))
     stored = [k for k, record in enumerate(again.frames) if record.generation != "first loss"]
     np.testing.assert_array_equal(again.decoded[stored], frames[stored])
-    assert name in {"v1-extremes", "v1-row"} or len(stored) == len(frames)
+    assert name.endswith(("-extremes", "-row")) or len(stored) == len(frames)
 
 
-@pytest.mark.parametrize("name", ["v1-odd", "v1-k", "v1-extremes"])
+@pytest.mark.parametrize("name", ["v1-odd", "v1-k", "v1-extremes", "v2-odd", "v2-k", "v2-extremes", "v2-uint16-1"])
 def test_without_the_compiler(name: str) -> None:
     """The kernels as plain Python give the same integers."""
     script = (

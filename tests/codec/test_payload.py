@@ -64,7 +64,7 @@ MALFORMED = {
     "pixels beyond uint8": (signed(bytes([0xB5, 0x11, 4, 8]) + kwavelet_frame(8, 300, b"\x12")), "do not fit"),
     "signed pixels in uint16": (signed(GOOD + kwavelet_frame(20, 300, b"\x12")), "do not fit"),
     "step off the grid": (signed(GOOD + kwavelet_frame(9, 1536, b"\x12")), "step 1536"),
-    "coding mode 1": (signed(GOOD + kwavelet_frame(9, 2048 + 300, b"\x12")), "mode 1"),
+    "coding mode 31": (signed(GOOD + kwavelet_frame(9, 31 * 2048 + 300, b"\x12")), "mode 31"),
     "step cut off": (signed(GOOD + b"\x29\x01"), "left"),
     "kwavelet in colour": (signed(bytes([0xB5, 0x11, 20, 8]) + kwavelet_frame(7, 300, b"\x12")), "one sample"),
     "no JPEG XL": (signed(GOOD + b"\x40\0" + b"no codestream"), "JPEG XL"),

@@ -16,15 +16,15 @@ from mripacs.core.errors import CodecError, CodecInputError, PayloadError
 from tests.codec.images import phantom
 
 
-@pytest.mark.parametrize("name", ["kwavelet", "lossless"])
-def test_shipped_codecs(name: str) -> None:
+@pytest.mark.parametrize(("name", "version"), [("kwavelet", 2), ("lossless", 1)])
+def test_shipped_codecs(name: str, version: int) -> None:
     assert isinstance(find(name), Codec)
-    assert find(name) == find(name, 1)
-    assert (find(name).name, find(name).version) == (name, 1)
+    assert find(name) == find(name, 1)  # a codec reads what all versions before it wrote
+    assert (find(name).name, find(name).version) == (name, version)
 
 
 def test_unknown_codecs_name_what_is_there() -> None:
-    with pytest.raises(CodecError, match="no codec nosuch; known are: kwavelet 1, lossless 1"):
+    with pytest.raises(CodecError, match="no codec nosuch; known are: kwavelet 2, lossless 1"):
         find("nosuch")
     with pytest.raises(CodecError, match="no codec kwavelet 99"):
         find("kwavelet", 99)
@@ -46,6 +46,7 @@ def test_functions_of_the_module() -> None:
     )
     assert np.abs(codec.decode(codec.encode(x, max_error=9)).astype(int) - x).max() <= 9
     assert codec.decode(codec.encode(x, k=30)).shape == x.shape
+    assert codec.decode(codec.encode(x, noise=0.5, effort="small")).shape == x.shape
     np.testing.assert_array_equal(codec.decode(codec.encode_lossless(x)), x)
     stack = np.stack([x, x // 2])
     assert codec.decode(codec.encode(stack)).shape == stack.shape
@@ -53,8 +54,13 @@ def test_functions_of_the_module() -> None:
 
 
 def test_two_targets_are_refused() -> None:
-    with pytest.raises(CodecInputError, match="two targets"):
+    with pytest.raises(CodecInputError, match="several targets"):
         codec.encode(phantom(16), max_error=3, k=3)
+
+
+def test_unknown_efforts_are_refused() -> None:
+    with pytest.raises(CodecInputError, match="unknown effort 'best'; known are fast, small"):
+        codec.encode(phantom(16), effort="best")
 
 
 @pytest.mark.parametrize("pixels", [np.zeros(5, np.uint16), np.zeros((4, 4)), 3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mripacs.codec.kwavelet import train
+from mripacs.codec.kwavelet import fast_coder, fast_tables, fast_train, train
 from mripacs.codec.kwavelet.tables import Tables, untrained
 from tests.codec.images import phantom
 
@@ -47,3 +47,12 @@ def test_the_command_writes_a_table_file(tmp_path, capsys: pytest.CaptureFixture
     train.main([str(tmp_path / "tables.npz"), str(tmp_path)])
     assert "6 slices" in capsys.readouterr().out
     assert Tables.from_bytes((tmp_path / "tables.npz").read_bytes()).rate == train.RATE
+
+
+def test_training_makes_the_fast_coder_smaller() -> None:
+    frames = train.quantised_frames([phantom(64, seed) for seed in range(12)])
+    tables = fast_train.train(frames[:9], passes=1)
+    trained = sum(len(fast_coder.encode(frame, tables)) for frame in frames[9:])
+    assert trained < 0.9 * sum(len(fast_coder.encode(frame, fast_tables.untrained())) for frame in frames[9:])
+    again = fast_train.train(frames[:9], passes=1)
+    assert again.to_bytes() == tables.to_bytes()

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mripacs.codec.kwavelet.bands import LL, SYNTHESIS_NORMS, error_weights, subbands
-from mripacs.codec.kwavelet.kernel import ClipRange, decode, quantise, transform
+from mripacs.codec.kwavelet.estimate import ErrorEstimate
+from mripacs.codec.kwavelet.kernel import ClipRange, decode, quantise, quantise_sparsely, transform
 from mripacs.codec.kwavelet.lifting import ALPHA, BETA, DELTA, FRACTION_BITS, GAMMA, forward, inverse, level_count
 from mripacs.codec.kwavelet.quantiser import COEFFICIENT_LIMIT
 from mripacs.codec.kwavelet.steps import MANTISSAS, STEP_COUNT, band_step, grey_levels, step_table
@@ -139,3 +140,19 @@ def test_the_squared_error_in_the_coefficient_domain_is_near_the_real_one() -> N
         )
         assert 0.8 < rough / real < 1.4
         assert bands[0].orientation == LL
+
+
+def test_estimated_errors_lead_to_the_right_step() -> None:
+    """One measured error scales the estimate to within a step of the grid (1.1 %) at steps near by."""
+    x = phantom(128)
+    estimate = ErrorEstimate(transform(x))
+
+    def measured(step: int) -> float:
+        decoded = decode(quantise_sparsely(transform(x), step), ClipRange.of(x))
+        return float(((decoded - x.astype(int)) ** 2).sum())
+
+    for step in (250, 300, 350):
+        scale = measured(step) / estimate.squared(step)
+        assert 0.8 < scale < 1.25
+        for other in (step - 8, step + 8):
+            assert measured(other) == pytest.approx(scale * estimate.squared(other), rel=0.025)

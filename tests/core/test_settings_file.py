@@ -96,7 +96,7 @@ def test_its_examples_are_valid_and_complete(load) -> None:
     settings = load(uncommented(DEFAULT, EXAMPLE))
     assert settings.archive.workers == 4
     assert settings.dimse.destinations["VIEWER"].port == 104
-    assert len(settings.policy.rules) == 4
+    assert len(settings.policy.rules) == 5
     assert settings.policy.rules[0].when.model_fields_set == set(Conditions.model_fields)
     assert set().union(*(rule.model_fields_set for rule in settings.policy.rules)) == set(Rule.model_fields)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mripacs.core.model import PolicyFacts, Target, TargetKind, Tier
+from mripacs.core.model import Effort, PolicyFacts, Target, TargetKind, Tier
 from mripacs.core.rules import Conditions, PolicySettings, Rule
 from mripacs.ingest.policy import Policy, conditions_met
 
@@ -121,3 +121,17 @@ def test_the_sites_rules_come_first_and_in_order() -> None:
 
 def test_without_the_shipped_rules_the_unmatched_is_kept_without_loss() -> None:
     assert Policy.from_settings(PolicySettings(use_shipped_rules=False)).decide(MAGNITUDE).tier is Tier.LOSSLESS
+
+
+def test_noise_targets_and_efforts_come_from_rules_and_policy() -> None:
+    rules = (
+        Rule(name="noise", when=Conditions(calling_ae=("A",)), keep="kwavelet", noise=0.5, effort="small"),
+        Rule(name="plain", when=Conditions(calling_ae=("B",)), keep="kwavelet", max_error=3),
+    )
+    policy = Policy.from_settings(PolicySettings(rules=rules))
+    noise, plain = (policy.decide(replace(MAGNITUDE, calling_ae=title)) for title in ("A", "B"))
+    assert (noise.target, noise.effort) == (Target(TargetKind.NOISE, 0.5), Effort.SMALL)
+    assert (plain.target, plain.effort) == (Target(TargetKind.MAX_ERROR, 3), Effort.FAST)
+    slow = Policy.from_settings(PolicySettings(rules=rules, effort="small"))
+    assert slow.decide(replace(MAGNITUDE, calling_ae="B")).effort is Effort.SMALL
+    assert slow.decide(MAGNITUDE).effort is Effort.SMALL

@@ -6,103 +6,84 @@ to their reconstruction points is taken, in steps: 1/4 for a wrong step, 0.23 / 
 right are tried in full, the likeliest first (a finer step that fits as well has the larger distance in steps). Only
 D(Q(W y)) = y counts, so the answer is never wrong. A miss is possible in principle; the encoder therefore asks this
 very function about what it is about to store.
+
+Which steps are tried, and in which order, is version 1's to the bit, so that each version finds what the other stored.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mripacs.codec.kwavelet import distances
 from mripacs.codec.kwavelet.bands import layout
 from mripacs.codec.kwavelet.fixed_point import is_fixed_point
-from mripacs.codec.kwavelet.jit import compiled
 from mripacs.codec.kwavelet.kernel import Quantised
-from mripacs.codec.kwavelet.quantiser import ROUNDING_DETAIL, ROUNDING_LL, reconstruct
 from mripacs.codec.kwavelet.steps import FINEST_STEP, step_table
 
 SAMPLE = 64  # largest coefficients looked at for all steps
+SAMPLED_BANDS = 10  # LL and the three coarsest levels
 # Mean distance that still looks right, in 1/256 step: 0.17. Over 64 coefficients a wrong step has 0.25 +- 0.018.
 LOOKS_RIGHT = 44
-# In the second look at all coefficients, those below 0.3 step say nothing.
-SILENT = 77
 MAX_TRIALS = 32  # full trials; on slices the right step is the first of them
-IMPLAUSIBLE = np.iinfo(np.int64).max
 
 
-@compiled
-def _distance(value: int, step: int, biased: bool) -> int:
-    """Distance of |value| to its reconstruction point, in 1/256 step."""
-    magnitude = abs(value)
-    index = (magnitude + ((step * (ROUNDING_DETAIL if biased else ROUNDING_LL)) >> 8)) // step
-    return (abs(magnitude - reconstruct(index, step, biased)) << 8) // step
-
-
-@compiled
-def _mean_distances(
-    values: NDArray[np.int64], of_band: NDArray[np.int64], table: NDArray[np.int64], distances: NDArray[np.int64]
-) -> None:
-    """Mean distance under each step, in 1/4096 step, of the sampled coefficients that do not quantise to zero."""
-    for n in range(FINEST_STEP, table.shape[0]):
-        total, count = 0, 0
-        for k in range(values.shape[0]):
-            step = table[n, of_band[k]]
-            if 2 * abs(values[k]) > step:
-                total += _distance(values[k], step, of_band[k] > 0)
-                count += 1
-        if count > 0 and total <= LOOKS_RIGHT * count:
-            distances[n] = 16 * total // count
-
-
-@compiled
-def _looks_right(coefficients: NDArray[np.int64], bands: NDArray[np.int64], steps: NDArray[np.int64]) -> bool:
-    """The same mean over all coefficients of at least 0.3 step."""
-    total, count = 0, 0
-    for b in range(bands.shape[0]):
-        top, bottom, left, right = bands[b, 0], bands[b, 1], bands[b, 2], bands[b, 3]
-        step, biased = steps[b], bands[b, 5] >= 0
-        silent = (step * SILENT) >> 8
-        for i in range(top, bottom):
-            for j in range(left, right):
-                if abs(coefficients[i, j]) > silent:
-                    total += _distance(coefficients[i, j], step, biased)
-                    count += 1
-    return total <= LOOKS_RIGHT * count
-
-
-def detect(pixels: NDArray[Any], coefficients: NDArray[np.int64]) -> Quantised | None:
+def detect(pixels: NDArray[Any], coefficients: NDArray[np.float64], known: Quantised | None = None) -> Quantised | None:
     """The likeliest step whose fixed point `pixels` (rows, columns) is, verified, with its indices; or None.
 
-    coefficients : W(pixels), which the caller needs anyway. The answer depends on the pixel values alone.
+    coefficients : W(pixels), which the caller needs anyway. known : indices whose fixed point `pixels` is known to be;
+    saves verifying them, and changes no answer. The answer depends on the pixel values alone.
     """
-    rows, columns = pixels.shape
-    bands, table = layout(rows, columns), step_table(rows, columns)
-    values, of_band = _largest(coefficients, bands)
-    distances = np.full(table.shape[0], IMPLAUSIBLE)
-    _mean_distances(values, of_band, table, distances)
-    trials = 0
-    for step in _most_likely_first(distances):
-        if _looks_right(coefficients, bands, table[step]):
-            found = is_fixed_point(pixels, coefficients, int(step))
-            if found is not None:
-                return found
-            trials += 1
-            if trials == MAX_TRIALS:
-                break
+    for step in islice(_looking_right(coefficients), MAX_TRIALS):
+        if known is not None and step == known.step:
+            return known
+        found = is_fixed_point(pixels, coefficients, step)
+        if found is not None:
+            return found
     return None
 
 
-def _most_likely_first(distances: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Plausible steps by growing distance, the coarser one of equals first."""
-    plausible = np.flatnonzero(distances != IMPLAUSIBLE)
-    return plausible[np.lexsort((-plausible, distances[plausible]))]
+def _looking_right(coefficients: NDArray[np.float64]) -> Iterator[int]:
+    """Steps under which the sample and then all coefficients lie near reconstruction points, likeliest first."""
+    plausible = _plausible(coefficients)
+    if plausible.size == 0:
+        return
+    rows, columns = coefficients.shape
+    bands, table = layout(rows, columns), step_table(rows, columns)
+    peaks = distances.peaks(coefficients, bands)
+    for step in plausible:
+        if distances.look_right(coefficients, bands, peaks, table[step], LOOKS_RIGHT):
+            yield int(step)
 
 
-def _largest(coefficients: NDArray[np.int64], bands: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The SAMPLE largest coefficients of LL and the three coarsest levels, and the bands they belong to."""
-    regions = [coefficients[top:bottom, left:right].ravel() for top, bottom, left, right in bands[:10, :4]]
-    values = np.concatenate(regions)
+def _plausible(coefficients: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Steps under which the sample lies near reconstruction points, by growing distance; of equals, coarser first."""
+    rows, columns = coefficients.shape
+    values, of_band = _largest(coefficients, layout(rows, columns))
+    mean = distances.means(np.abs(values), of_band, _columns(rows, columns), FINEST_STEP, LOOKS_RIGHT)
+    plausible = np.flatnonzero(mean != distances.IMPLAUSIBLE)
+    return plausible[np.lexsort((-plausible, mean[plausible]))]
+
+
+@lru_cache(maxsize=64)
+def _columns(rows: int, columns: int) -> NDArray[np.float64]:
+    """`step_table`'s first bands, one row a band: (SAMPLED_BANDS, STEP_COUNT) float64, read-only."""
+    table = np.ascontiguousarray(step_table(rows, columns)[:, :SAMPLED_BANDS].T, np.float64)
+    table.setflags(write=False)
+    return table
+
+
+def _largest(
+    coefficients: NDArray[np.float64], bands: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The SAMPLE largest coefficients of the coarsest bands, and the bands they belong to."""
+    regions = [coefficients[top:bottom, left:right].ravel() for top, bottom, left, right in bands[:SAMPLED_BANDS, :4]]
+    values = np.concatenate(regions).astype(np.int64)
     of_band = np.repeat(np.arange(len(regions)), [region.size for region in regions])
     if values.size <= SAMPLE:
         return values, of_band

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,33 @@ from mripacs.codec.kwavelet.kernel import ClipRange, Quantised, decode, quantise
 MAX_ROUNDS = 16
 
 
-def settle(first: Quantised, clip: ClipRange) -> tuple[Quantised, NDArray[np.int64]] | None:
-    """Iterate y <- D(Q(W y)) at constant step from y = D(first) until the indices stay as they are.
+@dataclass(frozen=True, slots=True)
+class FixedPoint:
+    """Indices q and pixels y with Q(W y) = q and D(q) = y."""
 
-    Returns indices q and pixels y with Q(W y) = q and D(q) = y, or None if MAX_ROUNDS do not get there. `clip` must
-    hold D(first)'s pixels; any range of the pixels' own does just as well afterwards (docs: clip range).
+    quantised: Quantised
+    pixels: NDArray[np.int32]  # (rows, columns)
+    coefficients: NDArray[np.float64]  # W y
+
+
+def settle(first: Quantised, pixels: NDArray[np.int32], clip: ClipRange) -> FixedPoint | None:
+    """Iterate y <- D(Q(W y)) at constant step from `pixels` = D(first) until the indices stay as they are.
+
+    None if MAX_ROUNDS do not get there. `clip` must hold `pixels`; any range of the pixels' own does just as well
+    afterwards (docs: clip range).
     """
     quantised = first
     for _ in range(MAX_ROUNDS):
-        pixels = decode(quantised, clip)
-        again = quantise(transform(pixels), first.step)
+        coefficients = transform(pixels)
+        again = quantise(coefficients, first.step)
         if np.array_equal(again.indices, quantised.indices):
-            return quantised, pixels
+            return FixedPoint(again, pixels, coefficients)
         quantised = again
+        pixels = decode(quantised, clip)
     return None
 
 
-def is_fixed_point(pixels: NDArray[Any], coefficients: NDArray[np.int64], step: int) -> Quantised | None:
+def is_fixed_point(pixels: NDArray[Any], coefficients: NDArray[np.float64], step: int) -> Quantised | None:
     """Q(coefficients) at `step` if it decodes to exactly `pixels` under their own clip range, else None."""
     quantised = quantise(coefficients, step)
     if np.array_equal(decode(quantised, ClipRange.of(pixels)), pixels):

@@ -6,7 +6,7 @@ again? If nothing else, the lossless codec's frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from mripacs.codec.exact import encode_exact
 from mripacs.codec.frames import FrameKind, encode_constant, head
+from mripacs.codec.kwavelet import noise
 from mripacs.codec.kwavelet.detect import detect
 from mripacs.codec.kwavelet.kernel import ClipRange, Quantised, decode, transform
 from mripacs.codec.kwavelet.metrics import frame_record
 from mripacs.codec.kwavelet.modes import WRITTEN, coder
-from mripacs.codec.kwavelet.search import candidates
+from mripacs.codec.kwavelet.search import Goal, candidates, goal_of, level_within
 from mripacs.codec.kwavelet.steps import STEP_COUNT, grey_levels
 from mripacs.codec.payload import Reader, Shape
 from mripacs.core.errors import PayloadError
@@ -37,20 +38,53 @@ class CodedFrame:
     decoded: NDArray[Any]
 
 
-def stable_frame(frame: NDArray[Any], effort: Effort) -> CodedFrame | None:
-    """The frame (rows, columns) of uint8, uint16 or int16 if it is constant or a fixed point already, else None."""
-    stable = _stable_bytes(frame, effort)
-    return None if stable is None else _coded(frame, frame, stable, Generation.STABLE)
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A frame with what all questions about it start from."""
+
+    frame: NDArray[Any]  # (rows, columns) of uint8, uint16 or int16
+    pixels: NDArray[np.int32]
+    coefficients: NDArray[np.float64]  # W(pixels)
+
+    @classmethod
+    def of(cls, frame: NDArray[Any]) -> Prepared:
+        """The frame transformed."""
+        pixels = frame.astype(np.int32)
+        return cls(frame, pixels, transform(pixels))
 
 
-def lossy_frame(frame: NDArray[Any], shape: Shape, target: Target, effort: Effort) -> CodedFrame:
+def stable_frame(prepared: Prepared, effort: Effort) -> CodedFrame | None:
+    """The frame if it is constant or a fixed point already, else None."""
+    frame = prepared.frame
+    if _is_constant(frame):
+        return _constant(frame, frame)
+    quantised = detect(prepared.pixels, prepared.coefficients)
+    return None if quantised is None else _coded(frame, frame, quantised, Generation.STABLE, effort)
+
+
+def lossy_frame(prepared: Prepared, shape: Shape, target: Target, effort: Effort) -> CodedFrame:
     """A frame that is not stable yet within the target, or exactly if there is no fixed point within it."""
-    for trial in candidates(frame, transform(frame), target):
-        decoded = trial.pixels.astype(shape.dtype)
-        found = _stable_bytes(decoded, effort)
+    frame = prepared.frame
+    goal = goal_of(prepared.pixels, prepared.coefficients, target)
+    level = level_within(goal)
+    if level is not None:
+        return _with_noise(_constant(frame, np.full_like(frame, level)), goal)
+    for trial in candidates(goal, prepared.coefficients):
+        point = trial.point
+        decoded = point.pixels.astype(shape.dtype)
+        if _is_constant(decoded):
+            return _with_noise(_constant(frame, decoded), goal)
+        found = detect(point.pixels, point.coefficients, point.quantised)
         if found is not None:
-            return _coded(frame, decoded, found, Generation.FIRST_LOSS)
-    return exact_frame(frame, shape)
+            return _with_noise(_coded(frame, decoded, found, Generation.FIRST_LOSS, effort), goal)
+    return _with_noise(exact_frame(frame, shape), goal)
+
+
+def _with_noise(coded: CodedFrame, goal: Goal) -> CodedFrame:
+    """The frame with the noise that its target rests on in its record."""
+    if goal.noise is None:
+        return coded
+    return replace(coded, record=replace(coded.record, noise=goal.noise, noise_method=noise.METHOD))
 
 
 def exact_frame(frame: NDArray[Any], shape: Shape) -> CodedFrame:
@@ -58,23 +92,22 @@ def exact_frame(frame: NDArray[Any], shape: Shape) -> CodedFrame:
     return CodedFrame(encode_exact(frame, shape), frame_record(frame, frame, Generation.LOSSLESS), frame)
 
 
-def _stable_bytes(frame: NDArray[Any], effort: Effort) -> tuple[bytes, Quantised | None] | None:
-    """Bytes that decode to exactly this frame and that any later encode of it finds again; None if there are none."""
-    if (frame == frame.flat[0]).all():
-        return encode_constant(frame), None
-    quantised = detect(frame, transform(frame))
-    return None if quantised is None else (pack_quantised(quantised, ClipRange.of(frame), effort), quantised)
+def _is_constant(frame: NDArray[Any]) -> bool:
+    return bool((frame == frame.flat[0]).all())
+
+
+def _constant(frame: NDArray[Any], decoded: NDArray[Any]) -> CodedFrame:
+    generation = (
+        Generation.LOSSLESS if _is_constant(frame) and frame.flat[0] == decoded.flat[0] else Generation.FIRST_LOSS
+    )
+    return CodedFrame(encode_constant(decoded), frame_record(frame, decoded, generation), decoded)
 
 
 def _coded(
-    frame: NDArray[Any], decoded: NDArray[Any], stable: tuple[bytes, Quantised | None], generation: Generation
+    frame: NDArray[Any], decoded: NDArray[Any], quantised: Quantised, generation: Generation, effort: Effort
 ) -> CodedFrame:
-    data, quantised = stable
-    if quantised is None:
-        exact = np.array_equal(frame, decoded)
-        return CodedFrame(data, frame_record(frame, decoded, Generation.LOSSLESS if exact else generation), decoded)
-    step, k = grey_levels(quantised.step), quantised.nonzero
-    return CodedFrame(data, frame_record(frame, decoded, generation, step, k), decoded)
+    record = frame_record(frame, decoded, generation, grey_levels(quantised.step), quantised.nonzero)
+    return CodedFrame(pack_quantised(quantised, ClipRange.of(decoded), effort), record, decoded)
 
 
 def pack_quantised(quantised: Quantised, clip: ClipRange, effort: Effort) -> bytes:

@@ -30,3 +30,7 @@ def inlined(function: Kernel) -> Kernel:
 
 # An array's element as a 64-bit integer, compiled or not: products of 32-bit elements must not wrap.
 wide: Callable[[Any], int] = cast(Callable[[Any], int], np.int64)
+# A number in single precision; kernels that use it keep to whole numbers below 2^24, or to estimates.
+narrow: Callable[[Any], float] = cast(Callable[[Any], float], np.float32)
+# An index that is known not to be negative: numba then leaves out the test for one, and vectorises loops over it.
+place: Callable[[Any], Any] = cast(Callable[[Any], Any], np.uint64)

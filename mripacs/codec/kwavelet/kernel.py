@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet import lifting, quantiser, sparser
-from mripacs.codec.kwavelet.bands import error_weights, layout
+from mripacs.codec.kwavelet import lifting, quantiser, sparser, swift_lifting, swift_quantiser
+from mripacs.codec.kwavelet.bands import layout
 from mripacs.codec.kwavelet.steps import step_table
 
 
@@ -49,39 +49,46 @@ class Quantised:
     nonzero: int
 
 
-def transform(pixels: NDArray[Any]) -> NDArray[np.int64]:
-    """W: coefficients int64 (rows, columns) of integer pixels (rows, columns)."""
-    return lifting.forward(pixels, lifting.level_count(*pixels.shape))
+def transform(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    """W: coefficients (rows, columns), whole numbers in fixed point, of integer pixels (rows, columns)."""
+    coefficients = np.empty(pixels.shape, np.float64)
+    swift_lifting.forward(np.ascontiguousarray(pixels, np.int32), lifting.level_count(*pixels.shape), coefficients)
+    return coefficients
 
 
-def quantise(coefficients: NDArray[np.int64], step: int) -> Quantised:
+def quantise(coefficients: NDArray[np.float64], step: int) -> Quantised:
     """Q at grid step `step`."""
     rows, columns = coefficients.shape
     indices = np.empty((rows, columns), np.int32)
-    nonzero = quantiser.quantise(coefficients, layout(rows, columns), step_table(rows, columns)[step], indices)
+    nonzero = swift_quantiser.quantise(coefficients, layout(rows, columns), step_table(rows, columns)[step], indices)
     return Quantised(indices, step, int(nonzero))
 
 
-def quantise_sparsely(coefficients: NDArray[np.int64], step: int) -> Quantised:
+def quantise_sparsely(coefficients: NDArray[np.float64], step: int) -> Quantised:
     """Q at grid step `step` less the coefficients that are not worth their bits (`sparser`)."""
     rows, columns = coefficients.shape
-    indices = quantise(coefficients, step).indices
-    steps = step_table(rows, columns)[step]
-    kept = sparser.drop_lonely(coefficients, layout(rows, columns), steps, sparser.LEAST_WORTH, indices)
-    return Quantised(indices, step, kept)
+    indices, sparse = quantise(coefficients, step).indices, np.empty((rows, columns), np.int32)
+    kept = sparser.drop_lonely(coefficients, layout(rows, columns), step_table(rows, columns)[step], indices, sparse)
+    return Quantised(sparse, step, int(kept))
 
 
-def decode(quantised: Quantised, clip: ClipRange) -> NDArray[np.int64]:
-    """D: pixels int64 (rows, columns) within `clip`. The indices must be `within_limit`."""
+def decode(quantised: Quantised, clip: ClipRange) -> NDArray[np.int32]:
+    """D: pixels (rows, columns) within `clip`. The indices must be `within_limit`."""
     rows, columns = quantised.indices.shape
-    coefficients = np.empty((rows, columns), np.int64)
     steps = step_table(rows, columns)[quantised.step]
+    coefficients = np.empty((rows, columns), np.float64)
+    swift_quantiser.dequantise(quantised.indices, layout(rows, columns), steps, coefficients)
+    pixels = np.empty((rows, columns), np.int32)
+    levels = lifting.level_count(rows, columns)
+    if swift_lifting.inverse(coefficients, levels, float(clip.low), float(clip.high), pixels):
+        return pixels
+    return _decode_wide(quantised, clip)
+
+
+def _decode_wide(quantised: Quantised, clip: ClipRange) -> NDArray[np.int32]:
+    """`decode` in 64-bit integers, for values that float64 does not hold exactly."""
+    rows, columns = quantised.indices.shape
+    steps = step_table(rows, columns)[quantised.step]
+    coefficients = np.empty((rows, columns), np.int64)
     quantiser.dequantise(quantised.indices, layout(rows, columns), steps, coefficients)
-    return lifting.inverse(coefficients, lifting.level_count(rows, columns), clip.low, clip.high)
-
-
-def squared_error(coefficients: NDArray[np.int64], step: int) -> float:
-    """Squared error in grey levels that quantising at `step` makes, seen in the coefficient domain: a search hint."""
-    rows, columns = coefficients.shape
-    bands, weights = layout(rows, columns), error_weights(rows, columns)
-    return float(quantiser.squared_error(coefficients, bands, step_table(rows, columns)[step], weights))
+    return lifting.inverse(coefficients, lifting.level_count(rows, columns), clip.low, clip.high).astype(np.int32)

@@ -8,37 +8,45 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mripacs.codec.kwavelet.jit import compiled, wide
 from mripacs.core.model import FrameRecord, Generation
 
 
-def difference(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
-    """x - y as int64, whatever the types."""
-    return x.astype(np.int64) - y.astype(np.int64)
+@compiled
+def _gap(x: NDArray[np.int32], y: NDArray[np.int32]) -> tuple[int, int]:
+    """Sum of squared differences and the largest difference of flat arrays."""
+    total, largest = 0, 0
+    for k in range(x.size):
+        gap = abs(wide(x[k]) - wide(y[k]))
+        total += gap * gap
+        largest = max(largest, gap)
+    return total, largest
 
 
-def energy(values: NDArray[Any]) -> int:
-    """Sum of squares; exact for 16-bit differences in frames of up to 2^28 samples."""
-    flat = values.astype(np.int64, copy=False).ravel()
-    return int(np.dot(flat, flat))
+def gap(x: NDArray[Any], y: NDArray[Any]) -> tuple[int, int]:
+    """Sum of (x - y)^2, exact for 16-bit samples in frames of up to 2^28, and the largest |x - y|."""
+    total, largest = _gap(_flat(x), _flat(y))
+    return int(total), int(largest)
 
 
-def relative_error(x: NDArray[Any], y: NDArray[Any]) -> float:
-    """||x - y||_F / ||x||_F; 0 if both are all zero, infinite if only x is."""
-    lost = energy(difference(x, y))
-    if lost == 0:
-        return 0.0
-    total = energy(x)
-    return math.sqrt(lost / total) if total else math.inf
+def energy(x: NDArray[Any]) -> int:
+    """Sum of squares."""
+    flat = _flat(x)
+    return int(_gap(flat, np.zeros_like(flat))[0])
+
+
+def _flat(x: NDArray[Any]) -> NDArray[np.int32]:
+    return np.ascontiguousarray(x, np.int32).ravel()
 
 
 def frame_record(
     x: NDArray[Any], y: NDArray[Any], generation: Generation, step: float | None = None, k: int | None = None
 ) -> FrameRecord:
     """The record of a frame x that decodes to y; PSNR against the frame's own range."""
-    gap = difference(x, y)
-    lost = energy(gap)
+    lost, largest = gap(x, y)
     if lost == 0:
         return FrameRecord(generation, 0.0, 0, None, step, k)
+    total = energy(x)
     span = int(x.max()) - int(x.min())
-    psnr = 10 * math.log10(span * span * gap.size / lost) if span else None
-    return FrameRecord(generation, relative_error(x, y), int(np.abs(gap).max()), psnr, step, k)
+    psnr = 10 * math.log10(span * span * x.size / lost) if span else None
+    return FrameRecord(generation, math.sqrt(lost / total) if total else math.inf, largest, psnr, step, k)

@@ -16,10 +16,11 @@ from mripacs.core.errors import PayloadError
 from mripacs.core.model import Effort
 
 CONTEXTS = 0  # mixed contexts; all that version 1 wrote
+FAST = 1  # one context a decision, chosen by trained linear forms
 
 # Mode -> module of this package; loaded when first used, since each brings its tables.
-_MODULES = {CONTEXTS: "context_coder"}
-WRITTEN = {Effort.FAST: CONTEXTS, Effort.SMALL: CONTEXTS}
+_MODULES = {CONTEXTS: "context_coder", FAST: "fast_coder"}
+WRITTEN = {Effort.FAST: FAST, Effort.SMALL: CONTEXTS}
 
 
 class BandCoder(Protocol):

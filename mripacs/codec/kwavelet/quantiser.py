@@ -78,25 +78,3 @@ def within_limit(indices: NDArray[np.int32], bands: NDArray[np.int64], steps: ND
                 if abs(wide(indices[i, j])) > largest:
                     return False
     return True
-
-
-@compiled
-def squared_error(
-    coefficients: NDArray[np.int64], bands: NDArray[np.int64], steps: NDArray[np.int64], weights: NDArray[np.float64]
-) -> float:
-    """Squared quantisation error, each band's sum times its weight. An estimate to start a search from, no more."""
-    error = 0.0
-    for b in range(bands.shape[0]):
-        top, bottom, left, right = bands[b, 0], bands[b, 1], bands[b, 2], bands[b, 3]
-        step, biased = steps[b], bands[b, 5] >= 0
-        rounding = (step * (ROUNDING_DETAIL if biased else ROUNDING_LL)) >> 8
-        total = 0.0
-        for i in range(top, bottom):
-            for j in range(left, right):
-                magnitude = abs(coefficients[i, j])
-                reach = magnitude + rounding
-                if reach >= step:
-                    magnitude -= reconstruct(reach // step, step, biased)
-                total += float(magnitude) * float(magnitude)
-        error += total * weights[b]
-    return error

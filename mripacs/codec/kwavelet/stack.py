@@ -13,20 +13,35 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.frame import CodedFrame, exact_frame, lossy_frame, stable_frame
+from mripacs.codec.kwavelet.frame import CodedFrame, Prepared, exact_frame, lossy_frame, stable_frame
 from mripacs.codec.payload import Shape
 from mripacs.core.model import Effort, Generation, Target
 
 
 def code_frames(frames: NDArray[Any], shape: Shape, target: Target, effort: Effort) -> list[CodedFrame]:
     """Code frames (n, rows, columns) of uint8, uint16 or int16 within the target, each by itself but for the above."""
-    stable = [stable_frame(frame, effort) for frame in frames]
+    prepared = _Prepared(frames)
+    stable = [stable_frame(prepared[k], effort) for k in range(len(frames))]
     if any(found is not None and found.record.generation is Generation.STABLE for found in stable):
         return [found or exact_frame(frame, shape) for found, frame in zip(stable, frames, strict=True)]
-    coded = [found or lossy_frame(frame, shape, target, effort) for found, frame in zip(stable, frames, strict=True)]
+    coded = [found or lossy_frame(prepared[k], shape, target, effort) for k, found in enumerate(stable)]
     if _tells_its_loss(stable, coded):
         return coded
     return [found or exact_frame(frame, shape) for found, frame in zip(stable, frames, strict=True)]
+
+
+class _Prepared:
+    """Frames transformed when asked for; the last one is remembered, so that a single frame is transformed once."""
+
+    def __init__(self, frames: NDArray[Any]) -> None:
+        self._frames = frames
+        self._last: tuple[int, Prepared] | None = None
+
+    def __getitem__(self, k: int) -> Prepared:
+        if self._last is None or self._last[0] != k:
+            self._last = None  # its memory is free before the next one takes some
+            self._last = k, Prepared.of(self._frames[k])
+        return self._last[1]
 
 
 def _tells_its_loss(stable: Sequence[CodedFrame | None], coded: Sequence[CodedFrame]) -> bool:

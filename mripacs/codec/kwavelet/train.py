@@ -21,7 +21,7 @@ from mripacs.codec.kwavelet.fit import fit
 from mripacs.codec.kwavelet.kernel import Quantised, transform
 from mripacs.codec.kwavelet.mixing import COUNT_BITS
 from mripacs.codec.kwavelet.range_coder import encoder
-from mripacs.codec.kwavelet.search import candidates
+from mripacs.codec.kwavelet.search import candidates, goal_of
 from mripacs.codec.kwavelet.tables import Tables, untrained
 from mripacs.core.model import Target, TargetKind
 
@@ -52,9 +52,11 @@ def quantised_frames(images: Sequence[NDArray[Any]], seed: int = SEED) -> list[Q
     frames = []
     for image in images:
         target = Target(TargetKind.REL_ERROR, float(np.exp(generator.uniform(low, high))))
-        trial = next(candidates(image, transform(image), target), None)
+        pixels = image.astype(np.int32)
+        coefficients = transform(pixels)
+        trial = next(candidates(goal_of(pixels, coefficients, target), coefficients), None)
         if trial is not None:
-            frames.append(trial.quantised)
+            frames.append(trial.point.quantised)
     return frames
 
 

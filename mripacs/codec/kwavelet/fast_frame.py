@@ -1,0 +1,176 @@
+"""All bands of a frame through the fast coder, coarse to fine, in one compiled walk.
+
+LL goes first, as differences to the plane through its three coded neighbours. Before each level the decoder's own
+low-pass image at that scale is synthesised; it is context for the level's three bands, LH HL HH.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mripacs.codec.kwavelet.fast_band import LARGEST_NEIGHBOUR, Coder, Neighbours, code_band
+from mripacs.codec.kwavelet.fast_range import HALF, LOW, POSITION, TO_16_BITS, WIDTH, code, learn
+from mripacs.codec.kwavelet.fast_shapes import (
+    AROUND,
+    LEAN_ABOVE,
+    LEAN_LEFT,
+    LEAN_SISTERS,
+    LENGTHS,
+    LEVEL_CLASSES,
+    LOW_PASS,
+    PATCH_SIZE,
+    SIZE_ABOVE,
+    SIZE_ACTIVITY,
+    SIZE_LEFT,
+    SIZE_ONE,
+    SIZE_PARENT,
+    SIZE_SISTERS,
+)
+from mripacs.codec.kwavelet.fast_side import (
+    add_activity,
+    add_parent,
+    add_patch,
+    add_sister,
+    around_log,
+    logarithm,
+    pad_low_pass,
+    planes,
+)
+from mripacs.codec.kwavelet.jit import compiled, narrow, wide
+from mripacs.codec.kwavelet.low_pass_coder import LARGEST_INDEX, bit_length
+from mripacs.codec.kwavelet.swift_lifting import synthesise_level
+from mripacs.codec.kwavelet.swift_quantiser import dequantise
+
+
+class Forms(NamedTuple):
+    """Trained weights of the two linear forms by band class, 14 fractional bits, whole numbers."""
+
+    size: NDArray[np.float32]  # (CLASSES, SIZE_INPUTS)
+    lean: NDArray[np.float32]  # (CLASSES, LEAN_INPUTS)
+
+
+@compiled
+def code_frame(
+    coder: Coder, forms: Forms, bands: NDArray[np.int64], steps: NDArray[np.int64], indices: NDArray[np.int32]
+) -> None:
+    """Code the indices (rows, columns) at band steps `steps`; fills them when decoding."""
+    rows, columns = indices.shape
+    low = np.zeros(((rows + 1) // 2, (columns + 1) // 2), np.float64)  # Mallat layout below the finest level
+    scratch = np.empty_like(low)
+    _code_low_pass(coder, bands, indices)
+    if bands.shape[0] > 1:
+        dequantise(indices, bands[:1], steps[:1], low)
+    for first in range(1, bands.shape[0], 3):
+        height, width = bands[first, 1], bands[first + 1, 3]
+        for b in range(first, first + 3):
+            _code_detail(coder, forms, bands, b, float(steps[b]), low, height, width, indices)
+        if first + 3 < bands.shape[0]:
+            dequantise(indices, bands[first : first + 3], steps[first : first + 3], low)
+            height, width = bands[first + 1, 1], bands[first, 3]
+            if synthesise_level(low, scratch, height, width):
+                low[:height, :width] = scratch[:height, :width]
+            else:
+                low[:height, :width] = 0  # no image of 16 bits; a context all the same
+
+
+@compiled
+def _code_detail(
+    coder: Coder,
+    forms: Forms,
+    bands: NDArray[np.int64],
+    b: int,
+    step: float,
+    low: NDArray[np.float64],
+    height: int,
+    width: int,
+    indices: NDArray[np.int32],
+) -> None:
+    """Code one detail band beside the low-pass image (height, width) of its level."""
+    orientation = bands[b, 5]
+    band_class = LEVEL_CLASSES * orientation + min(bands[b, 4], LEVEL_CLASSES) - 1
+    size_weights, lean_weights = forms.size[band_class], forms.lean[band_class]
+    band = indices[bands[b, 0] : bands[b, 1], bands[b, 2] : bands[b, 3]].copy()
+    size = np.full(band.shape, size_weights[SIZE_ONE], np.float32)
+    lean = np.zeros(band.shape, np.float32)
+    padded = pad_low_pass(low, height, width, step)
+    add_patch(padded, size_weights[:PATCH_SIZE], lean_weights[:PATCH_SIZE], size, lean)
+    add_activity(padded, orientation, size_weights[SIZE_ACTIVITY], size)
+    for k in range(orientation):
+        logs, signed = band_maps(indices, bands[b - orientation + k])
+        weights = lean_weights[LEAN_SISTERS + AROUND * k : LEAN_SISTERS + AROUND * (k + 1)]
+        add_sister(logs, signed, size_weights[SIZE_SISTERS + k], weights, size, lean)
+    if b > 3:
+        logs, _ = band_maps(indices, bands[b - 3])
+        add_parent(logs, size_weights[SIZE_PARENT], size)
+    code_band(coder, band_class, _neighbours(size_weights, lean_weights), size, lean, band)
+    indices[bands[b, 0] : bands[b, 1], bands[b, 2] : bands[b, 3]] = band
+
+
+@compiled
+def band_maps(indices: NDArray[np.int32], band: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Logarithms of the 3 x 3 sums of a coded band (rows, columns), and its clipped indices with a border of one."""
+    part = indices[band[0] : band[1], band[2] : band[3]]
+    magnitudes = np.empty((part.shape[0] + 2, part.shape[1] + 2), np.float32)
+    signed, logs = np.empty_like(magnitudes), np.empty(part.shape, np.float32)
+    planes(part, magnitudes, signed)
+    around_log(magnitudes, logs)
+    return logs, signed
+
+
+@compiled
+def _neighbours(size_weights: NDArray[np.float32], lean_weights: NDArray[np.float32]) -> Neighbours:
+    left = np.empty((2, LARGEST_NEIGHBOUR + 1), np.int64)
+    for k in range(2):
+        for magnitude in range(LARGEST_NEIGHBOUR + 1):
+            left[k, magnitude] = np.int64(size_weights[SIZE_LEFT + k] * logarithm(narrow(magnitude)))
+    lean_left = np.empty(2, np.int64)
+    lean_left[0], lean_left[1] = np.int64(lean_weights[LEAN_LEFT]), np.int64(lean_weights[LEAN_LEFT + 1])
+    return Neighbours(size_weights[SIZE_ABOVE:SIZE_LEFT], left, lean_weights[LEAN_ABOVE:LEAN_LEFT], lean_left)
+
+
+@compiled
+def _code_low_pass(coder: Coder, bands: NDArray[np.int64], indices: NDArray[np.int32]) -> None:
+    """Code the LL band in raster order, in the context of the bit lengths of the differences west and north."""
+    rows, columns = bands[0, 1], bands[0, 3]
+    lengths = np.zeros((rows + 1, columns + 1), np.int64)
+    for i in range(rows):
+        for j in range(columns):
+            west = wide(indices[i, j - 1]) if j > 0 else 0
+            north = wide(indices[i - 1, j]) if i > 0 else west
+            north_west = wide(indices[i - 1, j - 1]) if i > 0 and j > 0 else north
+            plane = west + north - north_west if j > 0 else north
+            context = (lengths[i, j + 1] + lengths[i + 1, j] + 1) >> 1
+            difference = _code_difference(coder, wide(indices[i, j]) - plane, context)
+            indices[i, j] = min(max(plane + difference, -LARGEST_INDEX), LARGEST_INDEX)
+            lengths[i + 1, j + 1] = bit_length(abs(difference))
+
+
+@compiled
+def _code_difference(coder: Coder, value: int, context: int) -> int:
+    """Bit length of the magnitude in unary, the bits below the leading one, the sign."""
+    magnitude, length = abs(value), bit_length(abs(value))
+    low, width, position = coder.registers[LOW], coder.registers[WIDTH], coder.registers[POSITION]
+    words, decoding, slots = coder.words, coder.decoding, coder.slots
+    found = 0
+    while found < LENGTHS - 1:
+        at = LOW_PASS + context * LENGTHS + found
+        bit = 1 if length > found else 0
+        low, width, position, bit = code(words, low, width, position, decoding, slots[at] >> TO_16_BITS, bit)
+        learn(slots, at, bit, coder.reciprocal)
+        if bit == 0:
+            break
+        found += 1
+    coded = 1 if found > 0 else 0
+    for place in range(found - 2, -1, -1):
+        bit = (magnitude >> place) & 1
+        low, width, position, bit = code(words, low, width, position, decoding, HALF, bit)
+        coded = 2 * coded + bit
+    if found > 0:
+        bit = 1 if value < 0 else 0
+        low, width, position, bit = code(words, low, width, position, decoding, HALF, bit)
+        coded = -coded if bit == 1 else coded
+    coder.registers[LOW], coder.registers[WIDTH], coder.registers[POSITION] = low, width, position
+    return coded
