@@ -25,9 +25,11 @@ from mripacs.core.model import (
     DatabaseHealth,
     Decision,
     Deletion,
+    Disposition,
     InstanceIdentity,
     InstanceSelection,
     Outgoing,
+    Preview,
     Query,
     Receipt,
     ReceivedFrom,
@@ -41,6 +43,7 @@ from mripacs.dicom import datasets, part10
 from mripacs.ingest.policy import Policy
 from mripacs.ingest.receive import Ingest, inspect
 from mripacs.ingest.workers import Workers, start_workers
+from mripacs.previews import Previews
 from mripacs.retrieve.fetch import Retrieve
 from mripacs.retrieve.generations import Generations, GenerationsJob, run_generations
 from mripacs.retrieve.growth import Growth
@@ -51,6 +54,7 @@ from mripacs.retrieve.scrub import Scrub
 from mripacs.retrieve.verify import Verification
 from mripacs.store import Store
 from mripacs.store.commitments import Commitments
+from mripacs.store.preview_models import PreviewModels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,6 +78,7 @@ class Archive:
         self._metadata = Metadata(store, settings.archive.rewrite_references)
         self._images = Images(store)
         self._growth = Growth(store)
+        self._previews = Previews(store, workers, settings.preview)
         self._ingest = Ingest(
             store=store,
             policy=Policy.from_settings(settings.policy),
@@ -106,10 +111,15 @@ class Archive:
         Raises RefusedError (not DICOM, no identity, conflict, too large) or StoreError; then nothing of it is kept.
         """
         if isinstance(item, ReceivedObject):
-            return self._ingest.receive(item)
-        if isinstance(item, Path | str | bytes):
-            return self._ingest.receive(part10.read_part10(item))
-        return self._ingest.receive(datasets.from_dataset(item))
+            received = item
+        elif isinstance(item, Path | str | bytes):
+            received = part10.read_part10(item)
+        else:
+            received = datasets.from_dataset(item)
+        receipt = self._ingest.receive(received)
+        if receipt.disposition in (Disposition.STORED, Disposition.REPLACED):
+            self._previews.offer(receipt.sop_instance_uid)
+        return receipt
 
     def store_many(self, items: Iterable[tuple[str, Path | bytes]]) -> Iterator[tuple[str, Receipt | MripacsError]]:
         """Store labelled files or their bytes, several at once where there are workers, in their order.
@@ -179,6 +189,23 @@ class Archive:
         Raises UnknownInstanceError, DamagedInstanceError, TranscodeError where there are none that can be decoded.
         """
         return self._images.open(uid)
+
+    def preview(self, uid: str) -> Preview | None:
+        """The small picture of the instance served or received under `uid`; None where none is (yet) made.
+
+        Never the instance, and never for diagnosis: show its label beside it.
+        Raises DamagedInstanceError, PayloadError.
+        """
+        return self._previews.show(uid)
+
+    def make_previews(self, ended: threading.Event) -> None:
+        """Make previews, as the settings say, until `ended` is set; returns at once where they are off."""
+        self._previews.run(ended)
+
+    @property
+    def models(self) -> PreviewModels:
+        """The preview models of the database, and which of them is active."""
+        return self._store.previews
 
     def fragments(self, uid: str, syntax: str) -> list[bytes]:
         """The codestream of each frame, as received in an encapsulated transfer syntax. Raises as `image`."""

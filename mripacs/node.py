@@ -30,6 +30,7 @@ class Node:
         self._web = WebProcess(settings, self._status.address) if settings.web.enabled else None
         self._ended = threading.Event()
         self._scrub = threading.Thread(target=self._archive.scrub, args=(self._ended,), name="scrub")
+        self._previews = threading.Thread(target=self._archive.make_previews, args=(self._ended,), name="previews")
 
     @property
     def archive(self) -> Archive:
@@ -54,6 +55,7 @@ class Node:
                 self._web.start()
             self._server.start()
             self._scrub.start()
+            self._previews.start()
             self._ready = True
         except BaseException:
             self._stop_web()
@@ -69,6 +71,7 @@ class Node:
         self._server.stop()
         self._ended.set()
         self._scrub.join()
+        self._previews.join()
         self._archive.close()
         log.info("stopped")
 

@@ -8,17 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from mripacs.cli import admin_backup, admin_conformance, admin_delete, admin_verify
+from mripacs.cli import admin_backup, admin_conformance, admin_delete, admin_models, admin_verify
 from mripacs.cli.context import AsJson, open_archive, options_of, print_json, print_table, size
 from mripacs.core.model import ArchiveStatistics, Certificate, InstanceIdentity
 
 app = typer.Typer(
-    help="Statistics, certificates, verification, deletion, backup, policy, database.", no_args_is_help=True
+    help="Statistics, certificates, verification, deletion, backup, policy, database, preview models.",
+    no_args_is_help=True,
 )
 policy_app = typer.Typer(help="The rules that choose how objects are kept.", no_args_is_help=True)
 db_app = typer.Typer(help="The database's schema and space.", no_args_is_help=True)
 app.add_typer(policy_app, name="policy")
 app.add_typer(db_app, name="db")
+app.add_typer(admin_models.app, name="models")
 admin_verify.register(app)
 admin_backup.register(app)
 admin_conformance.register(app)

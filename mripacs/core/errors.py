@@ -16,6 +16,8 @@
     │   │   └── UnknownTablesError   a payload was coded with tables that are not known here
     │   ├── WorkerLostError          codec processes died, repeatedly, under one object
     │   └── CodecMismatchError       the proof failed: decoding did not give what encoding promised
+    ├── ModelError                   a preview model is damaged, of another architecture, or not there
+    │   └── TrainingError            a training cannot begin or go on; the active model stays
     ├── PixelDataError               the pixels of a data set cannot be decoded
     ├── TranscodeError               a data set cannot be written in a transfer syntax
     ├── StoreError
@@ -129,6 +131,16 @@ class WorkerLostError(CodecError):
 
 class CodecMismatchError(CodecError):
     """Decoding did not give what encoding promised: the proof failed and the payload must not be used."""
+
+
+class ModelError(MripacsError):
+    """A preview model is damaged, of another architecture, unknown, or cannot be kept."""
+
+    exit_code = 65
+
+
+class TrainingError(ModelError):
+    """A training cannot begin or go on. Its checkpoints stay, the active model is untouched."""
 
 
 class PixelDataError(MripacsError):

@@ -461,3 +461,52 @@ class ArchiveStatistics:
     header_bytes: int
     reference_bytes: int
     by: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+
+
+# --- previews -----------------------------------------------------------------------------------------------------
+
+
+class ModelState(StrEnum):
+    """What a preview model is used for."""
+
+    READY = "ready"  # may be activated
+    ACTIVE = "active"  # makes the previews; one at most
+    RETIRED = "retired"  # may only decode what it made
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """A preview model of an archive, without its weights."""
+
+    version: int
+    name: str
+    digest: str  # SHA-256 of its tensors, hexadecimal
+    state: ModelState
+    card: Mapping[str, Any]  # data, seed, metrics, limits
+    bytes: int  # of its file
+    previews: int  # that it made and that are kept
+    created_at: str  # ISO 8601, UTC
+    activated_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPreview:
+    """A preview as kept, checked against its digest."""
+
+    sop_instance_uid: str
+    version: int  # of the model that made it
+    data: bytes  # empty: the instance has no pixels to show
+    made_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A small picture of an instance, made by a model. Never the instance, and never for diagnosis."""
+
+    sop_instance_uid: str
+    label: str  # to be shown beside it: "preview"
+    grey: NDArray[Any]  # (rows, columns) uint8 at the instance's aspect, 128 pixels at most on the longer side
+    png: bytes  # the same as a file, with the label in its text
+    codec: str  # "sae" or "kwavelet"
+    version: int  # of the model
+    payload_bytes: int

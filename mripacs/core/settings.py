@@ -18,6 +18,7 @@ from pydantic import Field, IPvAnyNetwork, ValidationError, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from mripacs.core.errors import SettingsError
+from mripacs.core.previews import PreviewSettings
 from mripacs.core.refusal import ALLOWED, explain, known_keys
 from mripacs.core.rules import PolicySettings
 from mripacs.core.section import Section
@@ -142,6 +143,7 @@ class Settings(Section):
     archive: ArchiveSettings = ArchiveSettings()
     dimse: DimseSettings = DimseSettings()
     web: WebSettings = WebSettings()
+    preview: PreviewSettings = PreviewSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
     policy: PolicySettings = PolicySettings()

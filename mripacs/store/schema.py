@@ -5,6 +5,7 @@
                 └──< header_reference <── header               what headers of the series are packed against
     event                                                      audit trail; outlives what it speaks of
     progress                                                   how far each verification has come
+    model ──< preview                                          preview models, and the pictures they made of instances
     commitment                                                 storage commitments that are not reported yet
     codec_tables                                               trained tables that payloads name; never deleted
 
@@ -31,6 +32,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 STORED, QUARANTINED = "stored", "quarantined"  # states of an instance
@@ -212,4 +214,36 @@ codec_tables = Table(
     Column("digest", LargeBinary, primary_key=True),  # SHA-256 of data; payloads name its first 8 bytes
     Column("data", LargeBinary, nullable=False),
     Column("added_at", CODE_POINTS, nullable=False),  # ISO 8601, UTC
+)
+
+model = Table(
+    "model",
+    metadata,
+    Column("id", ROW_ID, primary_key=True),  # its version, as people name it
+    Column("name", CODE_POINTS, nullable=False),
+    Column("digest", CODE_POINTS, nullable=False, unique=True),  # SHA-256 of its tensors, hexadecimal
+    Column("card", JSON, nullable=False),  # data, seed, metrics, limits
+    Column("data", LargeBinary, nullable=False),  # safetensors
+    Column("state", CODE_POINTS, nullable=False),  # "ready", "active" or "retired"
+    Column("created_at", CODE_POINTS, nullable=False),
+    Column("activated_at", CODE_POINTS),
+    # One at most is active, whatever two nodes do at once.
+    Index(
+        "uq_model_active",
+        "state",
+        unique=True,
+        sqlite_where=text("state = 'active'"),
+        postgresql_where=text("state = 'active'"),
+    ),
+    sqlite_autoincrement=True,  # versions never return
+)
+
+preview = Table(
+    "preview",
+    metadata,
+    _of_instance(),
+    Column("model_id", ROW_ID, ForeignKey("model.id"), nullable=False, index=True),
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of data
+    Column("data", LargeBinary, nullable=False),  # empty: the instance has no pixels to show
+    Column("made_at", CODE_POINTS, nullable=False),
 )

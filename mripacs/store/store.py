@@ -52,6 +52,7 @@ from mripacs.store.failures import is_race, translated
 from mripacs.store.headers import PackedHeader, ReferenceCache
 from mripacs.store.overview import Overview
 from mripacs.store.packing import pack_header
+from mripacs.store.preview_models import PreviewModels
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class Store(Overview):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self.commitments = Commitments(self._reading, self._writing)
+        self.previews = PreviewModels(self._reading, self._writing)
         self._references = ReferenceCache()
         self._new_reference_lock = threading.Lock()
 

@@ -1,0 +1,1 @@
+"""Learned previews: a picture of a slice in a few hundred bytes, and the models that make them."""
