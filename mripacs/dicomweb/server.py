@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import ssl
 from collections.abc import Callable
 from socket import socket
 from types import FrameType
 
 import uvicorn
 
-from mripacs.core.errors import SettingsError
 from mripacs.core.settings import Settings
+from mripacs.core.tls_contexts import server_context
+from mripacs.dicomweb.http_protocol import BoundedHttp
 
 log = logging.getLogger(__name__)
 
@@ -23,17 +23,7 @@ IDLE_S = 30  # a connection without a request is closed after that
 
 def check(settings: Settings) -> None:
     """Raise SettingsError for files of TLS that cannot be used."""
-    tls = settings.web.tls
-    if tls.certificate is None:
-        return
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
-        if tls.client_ca:
-            context.load_verify_locations(tls.client_ca)
-    except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "cannot be used"
-        raise SettingsError(f"web.tls: {tls.certificate}, its key or client_ca: {reason}") from error
+    server_context(settings.web.tls)
 
 
 def serve(
@@ -70,10 +60,10 @@ class _Server(uvicorn.Server):
 
 def _config(settings: Settings, app: object, port: int) -> uvicorn.Config:
     tls = settings.web.tls
-    return uvicorn.Config(
+    config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application
         port=port,
-        http="httptools",
+        http=BoundedHttp,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -85,9 +75,10 @@ def _config(settings: Settings, app: object, port: int) -> uvicorn.Config:
         limit_concurrency=settings.web.max_requests + 1,  # uvicorn refuses the last one
         ssl_certfile=tls.certificate,
         ssl_keyfile=tls.key,
-        ssl_ca_certs=str(tls.client_ca) if tls.client_ca else None,
-        ssl_cert_reqs=ssl.CERT_REQUIRED if tls.client_ca else ssl.CERT_NONE,
     )
+    config.load()
+    config.ssl = server_context(tls)  # in place of uvicorn's own: one rule for both doors
+    return config
 
 
 def _event_loop() -> Callable[[], asyncio.AbstractEventLoop]:

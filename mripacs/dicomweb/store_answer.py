@@ -16,6 +16,21 @@ NOT_UNDERSTOOD = 0xC000
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an instance is not stored. Not the exception itself: its traceback would hold the instance's bytes."""
+
+    dimse_status: int
+    http_status: int
+    words: str
+
+    @classmethod
+    def of(cls, error: MripacsError) -> Self:
+        """What an error says."""
+        status = error.status if isinstance(error, RequestError) else error.http_status
+        return cls(error.dimse_status, status, str(error))
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one instance. UIDs are those that it was sent with, "" where they could not be read."""
 
@@ -24,7 +39,7 @@ class Outcome:
     study_instance_uid: str = ""
     series_instance_uid: str = ""
     lossy: bool = False
-    error: MripacsError | None = None
+    failure: Failure | None = None
 
     @classmethod
     def of(cls, receipt: Receipt, sop_class_uid: str, sop_instance_uid: str, study: str, series: str) -> Self:
@@ -34,19 +49,17 @@ class Outcome:
     @classmethod
     def failed(cls, error: MripacsError, sop_class_uid: str = "", sop_instance_uid: str = "") -> Self:
         """It is not."""
-        return cls(sop_class_uid, sop_instance_uid, error=error)
+        return cls(sop_class_uid, sop_instance_uid, failure=Failure.of(error))
 
     @property
     def stored(self) -> bool:
         """Whether it is in the archive."""
-        return self.error is None
+        return self.failure is None
 
     @property
     def http_status(self) -> int:
         """What it would be answered with alone."""
-        if isinstance(self.error, RequestError):
-            return self.error.status
-        return self.error.http_status if self.error else 200
+        return self.failure.http_status if self.failure else 200
 
 
 def status_of(outcomes: Sequence[Outcome]) -> int:
@@ -90,10 +103,10 @@ def _failure(outcome: Outcome) -> dict[str, Any]:
 
 def _reason(outcome: Outcome) -> dict[str, Any]:
     """Failure Reason, and in Error Comment what to change (LO: 64 characters)."""
-    status = outcome.error.dimse_status if outcome.error else NOT_UNDERSTOOD
+    failure = outcome.failure or Failure(NOT_UNDERSTOOD, 400, "")
     return {
-        "00000902": {"vr": "LO", "Value": [str(outcome.error)[:64]]},
-        "00081197": {"vr": "US", "Value": [status]},
+        "00000902": {"vr": "LO", "Value": [failure.words[:64]]},
+        "00081197": {"vr": "US", "Value": [failure.dimse_status]},
     }
 
 
