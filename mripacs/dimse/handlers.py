@@ -14,7 +14,7 @@ from mripacs.core.errors import ObjectTooLargeError
 from mripacs.core.model import InstanceIdentity, ReceivedObject
 from mripacs.core.settings import Destination
 from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
-from mripacs.dimse import identifiers, move_check, raw_send, statuses
+from mripacs.dimse import identifiers, move_check, raw_send, statuses, timers
 from mripacs.dimse.destinations import Route, routes
 from mripacs.dimse.negotiation import accept_echo, accept_relational_queries, accept_storage_contexts
 from mripacs.dimse.receiving import bounded_receiving, dataset_bytes
@@ -48,6 +48,7 @@ def evt_handlers(
     """
     raw_send.install()
     move_check.install()
+    timers.install()
     settings = archive.settings.dimse
     known = routes(settings.destinations if destinations is None else destinations, settings.tls)
     return [
@@ -76,7 +77,7 @@ def _handle_store(event: evt.Event, archive: Archive) -> int | Dataset:
     try:
         archive.store(_received(event))
     except Exception as error:  # noqa: BLE001 - a defect must be a failure status, not a dead association
-        return statuses.failure(error)
+        return statuses.failure(error, f"storage of {event.request.AffectedSOPInstanceUID}")
     return statuses.SUCCESS
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from pynetdicom import evt
 
+from mripacs.dimse import statuses
+
 Handler = Callable[[evt.Event], Any]
 
 BURST_S = 5.0  # what an address may save up while it is silent
@@ -22,7 +24,6 @@ POLL_S = 0.1  # how soon the end of an association is seen by a request that wai
 MAX_ADDRESSES = 4096  # remembered at once: those that are silent longest are forgotten
 
 DATA_TRANSFER = "Sta6"  # of the upper layer's state machine (PS3.8 Table 9-7)
-OUT_OF_RESOURCES = 0xA700
 NOBODY_LISTENS = {evt.EVT_N_ACTION: (0x0213, None)}  # what a handler returns that has nobody to answer
 
 GENERATORS = frozenset({evt.EVT_C_FIND, evt.EVT_C_GET, evt.EVT_C_MOVE})
@@ -74,7 +75,7 @@ def paced(handlers: list[tuple[Any, Handler]], rate: Rate) -> list[tuple[Any, Ha
 
 def _paced(kind: Any, handler: Handler, rate: Rate) -> Handler:
     def answer(event: evt.Event) -> Any:
-        return handler(event) if _wait(event.assoc, rate) else NOBODY_LISTENS.get(kind, OUT_OF_RESOURCES)
+        return handler(event) if _wait(event.assoc, rate) else NOBODY_LISTENS.get(kind, statuses.OUT_OF_RESOURCES)
 
     def answer_each(event: evt.Event) -> Generator[Any, None, None]:
         if _wait(event.assoc, rate):

@@ -35,18 +35,24 @@ POLL_S = 0.1  # how soon the end of an association is seen while an answer is wa
 
 
 class BoundedBuffer(BytesIO):
-    """Keeps up to `limit` bytes; what goes beyond empties it and is only counted, in `received`."""
+    """Keeps up to `limit` bytes; what goes beyond, or into no memory, empties it and is only counted, in `received`."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
         self.received = 0
+        self.overflown = False
 
     def write(self, data: Any, /) -> int:
         """Keep or count `data`."""
         self.received += len(data)
-        if self.received <= self.limit:
-            return super().write(data)
+        self.overflown = self.overflown or self.received > self.limit
+        if not self.overflown:
+            try:
+                return super().write(data)
+            except MemoryError:
+                self.overflown = True
+                log.error("no memory for a data set of more than %d bytes", self.received)
         if self.tell():
             self.seek(0)
             self.truncate()
@@ -55,8 +61,9 @@ class BoundedBuffer(BytesIO):
 
 def dataset_bytes(buffer: BytesIO | None) -> bytes:
     """The whole data set of a message. Raises ObjectTooLargeError when it was larger than its buffer keeps."""
-    if isinstance(buffer, BoundedBuffer) and buffer.received > buffer.limit:
-        raise ObjectTooLargeError(f"the data set has {buffer.received} bytes, {buffer.limit} are allowed")
+    if isinstance(buffer, BoundedBuffer) and buffer.overflown:
+        why = f"{buffer.limit} are allowed" if buffer.received > buffer.limit else "there is no memory for them now"
+        raise ObjectTooLargeError(f"the data set has {buffer.received} bytes, {why}")
     return buffer.getvalue() if buffer else b""
 
 

@@ -20,6 +20,8 @@ ABANDONED_AFTER = timedelta(
     minutes=10
 )  # without a word (verify.SAVE_EVERY_S is far shorter): another node that was at it is gone
 
+SKEW = timedelta(minutes=1)  # between the clocks of two nodes that share an archive
+
 
 @dataclass(frozen=True, slots=True)
 class Scrub:
@@ -43,13 +45,16 @@ class Scrub:
             ended.wait(LOOK_EVERY_S)
 
     def is_due(self, now: datetime) -> bool:
-        """Whether the interval has passed, or an interrupted scrub waits."""
+        """Whether the interval has passed, or an interrupted scrub waits.
+
+        A time that lies ahead was written before the clock was set back, and says nothing.
+        """
         last = self.store.progress(NAME)
         if last is None:
             return True
         if last.finished_at is None:
-            return now - datetime.fromisoformat(last.updated_at) > ABANDONED_AFTER
-        return now - datetime.fromisoformat(last.finished_at) >= self.interval
+            return not timedelta(0) <= now - datetime.fromisoformat(last.updated_at) + SKEW <= ABANDONED_AFTER
+        return not timedelta(0) <= now - datetime.fromisoformat(last.finished_at) + SKEW < self.interval + SKEW
 
     def scrub(self, ended: threading.Event) -> VerifyProgress:
         """One scrub: each finding is logged and is an audit event, and so is its end."""

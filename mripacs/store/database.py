@@ -10,9 +10,29 @@ from typing import Any, Self
 
 from sqlalchemy import URL, Connection, Engine
 
+from mripacs.core.errors import StoreUnavailableError
 from mripacs.store import migrate
-from mripacs.store.engine import SNAPSHOT, WRITES, open_engine, parse_url, prepare_file, require_file
+from mripacs.store.engine import BUSY_TIMEOUT_S, SNAPSHOT, WRITES, open_engine, parse_url, prepare_file, require_file
 from mripacs.store.failures import translated
+
+
+class Turns:
+    """Writers of one process, one after the other.
+
+    A writer that waits for longer than another process may hold the database gives up: behind one that is kept out,
+    the sixteenth of sixteen associations would be answered after as many times that long.
+    """
+
+    def __init__(self, wait_s: float = BUSY_TIMEOUT_S) -> None:
+        self._wait_s = wait_s
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=self._wait_s):
+            raise StoreUnavailableError(f"other writers have held the database for {self._wait_s:.0f} s")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 class Database:
@@ -25,9 +45,7 @@ class Database:
         self._engine = engine
         self._reader = engine.execution_options(**SNAPSHOT[engine.dialect.name])  # the same connections
         self._writer = engine.execution_options(**{WRITES: True})
-        self._write_lock: AbstractContextManager[Any] = (
-            threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
-        )
+        self._write_lock: AbstractContextManager[Any] = Turns() if engine.dialect.name == "sqlite" else nullcontext()
 
     @classmethod
     def open(cls, url: str, *, create: bool = True) -> Self:

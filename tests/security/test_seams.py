@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 
-from pynetdicom import fsm
+from pynetdicom import fsm, timer
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
@@ -55,3 +56,9 @@ def test_messages_are_queued_by_put():
     source = source_of(DIMSEServiceProvider.receive_primitive)
     assert "self.msg_queue.put((context_id, " in source
     assert "self.msg_queue.get(" in source_of(DIMSEServiceProvider.get_msg)
+
+
+def test_timers_read_the_clock_by_one_name():
+    assert "time.time()" in source_of(timer.Timer.start)
+    assert "time.time()" in source_of(timer.Timer.remaining.fget)
+    assert not re.search(r"(?<!time\.)time\(\)|monotonic|datetime", source_of(timer))
