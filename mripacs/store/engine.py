@@ -59,13 +59,19 @@ def open_engine(url: URL, *, foreign_keys: bool = True) -> Engine:
 
 
 def prepare_file(url: URL) -> None:
-    """Make the folder (0700) and the empty file (0600) of an SQLite database that is not there yet."""
+    """Make the folder (0700) and the empty file (0600) of an SQLite database that is not there yet.
+
+    A file that is there is not touched: to open and close it drops the locks that connections of this process hold on
+    it (POSIX), and the next process that closes the database takes itself for the last and deletes the log under us.
+    """
     if url.get_backend_name() != "sqlite":
         return
     path = Path(str(url.database))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise StoreUnavailableError(f"database file {path} cannot be opened: {error.strerror}") from error
 

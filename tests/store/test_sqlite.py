@@ -75,6 +75,24 @@ class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSu
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
             assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
 
+    def test_another_process_does_not_delete_the_log(self, empty_url: str) -> None:
+        """Whoever opens and closes a fresh archive beside its node: what is added afterwards is in the file."""
+        look = (
+            "import sqlite3, sys; database = sqlite3.connect(sys.argv[1]); "
+            "print(*sorted(row[0] for row in database.execute('SELECT sop_instance_uid FROM instance'))); "
+            "database.close()"
+        )
+        command = [sys.executable, "-c", look, empty_url.removeprefix("sqlite:///")]
+
+        def seen() -> list[str]:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+        with Store.open(empty_url) as store:
+            store.add(new_instance("1.1"))
+            assert seen() == ["1.1"]
+            store.add(new_instance("1.2"))
+            assert seen() == ["1.1", "1.2"]
+
     def test_commits_are_durable(self, store: Store) -> None:
         with store._engine.connect() as connection:
             settings = {
