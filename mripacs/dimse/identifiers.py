@@ -91,7 +91,10 @@ def _key(tag: int, keyword: str, text: str) -> DataElement:
         if text and _numbers(text) is None:
             raise QueryError(f"{keyword}: {text[:64]!r} is no number")
         return DataElement(tag, vr, _numbers(text))
-    return DataElement(tag, vr, text, validation_mode=IGNORE)
+    try:
+        return DataElement(tag, vr, text, validation_mode=IGNORE)
+    except (ValueError, OverflowError) as error:  # pydicom converts IS and DS
+        raise QueryError(f"{keyword}: {text[:64]!r} is no number") from error
 
 
 def response_identifier(

@@ -117,9 +117,14 @@ class BoundedDimse(DIMSEServiceProvider):
             self._abort("more messages than may wait")
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
-        """Send a message whole: fragments of two must not mix (PS3.8 E.1)."""
+        """Send a message whole: fragments of two must not mix (PS3.8 E.1).
+
+        It is traffic: without the restart, an association whose request took longer than the idle time to answer ends
+        right after the answer.
+        """
         with self._sending:
             super().send_msg(primitive, context_id)
+        self.dul._idle_timer.restart()
 
     def report_event(self, request: N_EVENT_REPORT, context_id: int) -> int | None:
         """Send an N-EVENT-REPORT beside other messages; the answer's status, None when there is none in time."""

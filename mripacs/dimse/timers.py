@@ -1,7 +1,7 @@
 """Time-outs by a clock that nobody sets.
 
-pynetdicom's `Timer`, which ends idle associations and silent negotiations, reads the wall clock: set back by an hour, it
-lets them live an hour longer; set forward, it ends all at once. Its seam is the name `time` in `pynetdicom.timer`.
+pynetdicom's `Timer`, which ends idle associations and silent negotiations, reads the wall clock: set back by an hour,
+it lets them live an hour longer; set forward, it ends all at once. Its seam is the name `time` in `pynetdicom.timer`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
@@ -13,25 +15,33 @@ from sqlalchemy import URL, Connection, Engine
 from mripacs.core.errors import StoreUnavailableError
 from mripacs.store import migrate
 from mripacs.store.engine import BUSY_TIMEOUT_S, SNAPSHOT, WRITES, open_engine, parse_url, prepare_file, require_file
-from mripacs.store.failures import translated
+from mripacs.store.failures import is_busy, translated
 
 
 class Turns:
     """Writers of one process, one after the other.
 
-    A writer that waits for longer than another process may hold the database gives up: behind one that is kept out,
-    the sixteenth of sixteen associations would be answered after as many times that long.
+    When one of them was kept out by another process, those that queued behind it are refused with it, and none waits
+    for its turn longer than that either: else the sixteenth of sixteen associations is answered after as many times
+    that long, which no sender waits for.
     """
 
     def __init__(self, wait_s: float = BUSY_TIMEOUT_S) -> None:
         self._wait_s = wait_s
         self._lock = threading.Lock()
+        self._kept_out = -math.inf  # when, by the monotonic clock
 
     def __enter__(self) -> None:
+        start = time.monotonic()
         if not self._lock.acquire(timeout=self._wait_s):
             raise StoreUnavailableError(f"other writers have held the database for {self._wait_s:.0f} s")
+        if self._kept_out > start:
+            self._lock.release()
+            raise StoreUnavailableError("the database is locked by another process, said a writer before")
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None and is_busy(error):
+            self._kept_out = time.monotonic()
         self._lock.release()
 
 

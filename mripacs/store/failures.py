@@ -62,6 +62,14 @@ def is_race(error: IntegrityError) -> bool:
     return code in _KEY_ERRORS
 
 
+def is_busy(error: BaseException) -> bool:
+    """Whether another writer kept this one out for as long as it would wait; the error may be translated or not."""
+    driver = error.__cause__ if isinstance(error, StoreUnavailableError) else error
+    if driver is None:
+        return True  # our own, of a writer that waited for its turn
+    return str(getattr(getattr(driver, "orig", None), "sqlite_errorname", "")).startswith("SQLITE_BUSY")
+
+
 def _translate(error: DBAPIError) -> StoreError:
     """Our error for the driver's; its text is left out, because drivers quote values in it."""
     code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)

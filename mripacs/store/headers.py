@@ -25,6 +25,7 @@ MAX_REFERENCES = 4  # of a series and transfer syntax; all are tried
 POOR_RATIO = 0.25  # in a series of one kind the worst is 0.13 (GE) and 0.17 (Canon); another kind in it gives 0.8
 POOR_BYTES = 2048  # a further reference costs a row and 3 to 15 KB: small losses are not worth it
 CACHE_BYTES = 64 << 20
+NO_CONTENT_SIZE = -1  # what zstandard answers for frames without it, as all of ours are
 MAX_RAW_BYTES = 1 << 32  # no header is longer: a larger number is damage, and must not be allocated
 
 
@@ -81,12 +82,14 @@ def is_poor(header: bytes, packed: PackedHeader) -> bool:
 
 def unpack(data: bytes, raw_length: int, reference: Reference | None = None) -> bytes:
     """The header's bytes; ValueError when the data are no frame of exactly `raw_length` bytes."""
-    if not 0 <= raw_length <= MAX_RAW_BYTES:
-        raise ValueError(f"{raw_length} bytes on record")
+    if not isinstance(raw_length, int) or not 0 <= raw_length <= MAX_RAW_BYTES:
+        raise ValueError("no number of bytes on record")
     decompressor = zstandard.ZstdDecompressor(dict_data=reference.dictionary if reference else None)
     try:
+        if zstandard.frame_content_size(data) not in (NO_CONTENT_SIZE, raw_length):
+            raise ValueError(f"a zstd frame of other than {raw_length} bytes")  # its own claim would be allocated
         raw = decompressor.decompress(data, max_output_size=max(raw_length, 1))  # 0 would mean no bound
-    except (zstandard.ZstdError, MemoryError) as error:
+    except (zstandard.ZstdError, MemoryError, TypeError) as error:
         raise ValueError(f"no zstd frame of {raw_length} bytes: {error}") from error
     if len(raw) != raw_length:
         raise ValueError(f"{len(raw)} bytes instead of {raw_length}")
@@ -94,8 +97,8 @@ def unpack(data: bytes, raw_length: int, reference: Reference | None = None) -> 
 
 
 def digest(data: bytes) -> bytes:
-    """SHA-256, 32 bytes."""
-    return hashlib.sha256(data).digest()
+    """SHA-256, 32 bytes; of what is no bytes, as a damaged row of SQLite can hold, nothing that equals any digest."""
+    return hashlib.sha256(data).digest() if isinstance(data, bytes) else b""
 
 
 def _pack_against(header: bytes, reference: Reference) -> bytes:

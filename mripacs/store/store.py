@@ -7,7 +7,6 @@ queue on a lock (the database's own queue polls); other processes are waited for
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import Engine
@@ -48,6 +47,7 @@ from mripacs.store import (
 )
 from mripacs.store.adding import AddedInstance, added, always_late, refused, require_rows_that_fit
 from mripacs.store.commitments import Commitments
+from mripacs.store.database import Turns
 from mripacs.store.failures import is_race, translated
 from mripacs.store.headers import PackedHeader, ReferenceCache
 from mripacs.store.overview import Overview
@@ -71,7 +71,7 @@ class Store(Overview):
         self.commitments = Commitments(self._reading, self._writing)
         self.previews = PreviewModels(self._reading, self._writing)
         self._references = ReferenceCache()
-        self._new_reference_lock = threading.Lock()
+        self._new_reference_lock = Turns()
 
     def identify(self, uid: str) -> InstanceIdentity | None:
         """The instance served or received under that SOP Instance UID; None when there is none."""

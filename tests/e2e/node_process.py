@@ -61,6 +61,8 @@ class NodeProcess:
     workers: int = 1
     arguments: tuple[str, ...] = ()  # more flags of `serve`
     sent: list[Path] = field(default_factory=list)  # what tests sent: none of its patients may be named in the log
+    environment: dict[str, str] = field(default_factory=dict)  # beside ENVIRONMENT
+    wrapper: tuple[str, ...] = ()  # a command that runs the node's
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
 
@@ -91,7 +93,8 @@ class NodeProcess:
             "serve", "--port", "0", "--port-file", str(port_file), "--workers", str(self.workers), *self.arguments,
         ]  # fmt: skip
         with (self.folder / "node.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=ENVIRONMENT, stderr=log, stdout=log)
+            environment = ENVIRONMENT | self.environment
+            self.process = subprocess.Popen([*self.wrapper, *command], env=environment, stderr=log, stdout=log)
         wait_until(lambda: self._listens(port_file), START_TIMEOUT_S, "listening")
         self.port = int(port_file.read_text())
         return self

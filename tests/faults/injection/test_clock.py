@@ -1,0 +1,78 @@
+"""The clock is set back, and forward, under a running node (libfaketime; its monotonic clock goes on)."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+
+from mripacs.dimse import client
+from mripacs.dimse.client import Peer
+from tests import real_parts
+from tests.e2e.node_process import NodeProcess, wait_until
+from tests.e2e.raw_association import RawAssociation
+from tests.faults.injection.sender import Sender, assert_whole
+
+IDLE_S = 4
+CONFIG = f"[dimse]\nidle_timeout_s = {IDLE_S}\n[archive]\nscrub_interval_hours = 1\n[web]\nenabled = false\n"
+
+
+def libfaketime() -> Path:
+    real_parts.program("faketime")
+    (found,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
+    return found
+
+
+def set_clock(path: Path, words: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(f"{words}\n", encoding="ascii")
+    partial.rename(path)
+
+
+def stays_idle(port: int, seconds: float) -> bool:
+    """Whether an association that says nothing lives for so long."""
+    association = RawAssociation(port, [(MRImageStorage, ExplicitVRLittleEndian)])
+    with association._socket as connection:
+        connection.settimeout(seconds)
+        try:
+            return not connection.recv(1)
+        except TimeoutError:
+            return True
+
+
+def test_the_clock_is_set(tmp_path):
+    """Instances are stored, idle associations end in their time, events keep their order, the scrub does not stop."""
+    clock = tmp_path / "clock"
+    set_clock(clock, "+0")
+    node = NodeProcess(tmp_path / "node", config=CONFIG, workers=1)
+    node.environment = {
+        "LD_PRELOAD": str(libfaketime()),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    node.start()
+    try:
+        sender = Sender(node.port)
+        for words in ("+0", "-3d", "+400d", "-1y"):
+            set_clock(clock, words)
+            start = time.monotonic()
+            assert sender.send(2) == [0, 0], words
+            client.echo(Peer("127.0.0.1", node.port))
+            assert time.monotonic() - start < 20
+            assert stays_idle(node.port, IDLE_S / 2), words
+            assert not stays_idle(node.port, IDLE_S * 3), words
+        set_clock(clock, "+0")
+        wait_until(lambda: "scrub: " in node.log, 30, "a scrub")
+        with closing(sqlite3.connect(f"file:{node.archive / 'mripacs.db'}?mode=ro", uri=True)) as database:
+            stored = [uid for (uid,) in database.execute("SELECT uid FROM event WHERE kind = 'store' ORDER BY id")]
+            times = [at for (at,) in database.execute("SELECT time FROM event WHERE kind = 'store' ORDER BY id")]
+        assert stored == list(sender.acknowledged)
+        assert times != sorted(times), "the node's clock was never set: the test shows nothing"
+        assert_whole(node, sender)
+    finally:
+        node.stop()
