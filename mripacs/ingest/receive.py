@@ -10,6 +10,7 @@ from mripacs.core.errors import (
     ConflictError,
     ObjectTooLargeError,
     RefusedError,
+    StoreError,
     StoreUnavailableError,
     UnknownInstanceError,
     WorkerLostError,
@@ -80,6 +81,14 @@ class Ingest:
         except RefusedError as error:
             log.warning(
                 "refused %s from %s: %s", received.sop_instance_uid, received.calling_ae or received.source, error
+            )
+            raise
+        except StoreError as error:
+            log.error(
+                "could not store %s from %s: %s",
+                received.sop_instance_uid,
+                received.calling_ae or received.source,
+                error,
             )
             raise
         _count(received, receipt)
