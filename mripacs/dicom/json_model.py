@@ -30,7 +30,7 @@ INLINE_BYTES = (
     1024  # longer binary values are left out and named by a URI; the CSA headers of Siemens have 10 to 100 KB
 )
 MEMO_BYTES = 256  # values up to that length are decoded once for all data sets that share them
-MEMO_VALUES = 32768  # of them; a series of 500 slices has some 4000 different ones
+MEMO_VALUES = 32768  # of them
 MEMO_SEQUENCE_BYTES = 2048  # and whole sequences up to that: codes and references, the same in every slice
 MEMO_SEQUENCES = 4096
 UTF8 = {"vr": "CS", "Value": ["ISO_IR 192"]}  # JSON and XML are UTF-8, whatever the data set was (PS3.18 F.2.1.2)

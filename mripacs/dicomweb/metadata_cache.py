@@ -13,7 +13,7 @@ from mripacs.core.model import InstanceIdentity
 from mripacs.dicomweb.links import base_of, bulk_url
 from mripacs.dicomweb.targets import archive_of
 
-CACHE_BYTES = 64 << 20  # 3000 to 10 000 instances; those of Siemens have 20 KB
+CACHE_BYTES = 64 << 20  # an instance of GE takes 4.7 KB, of Siemens 8 KB, of Philips 24 KB
 PAGE = 64  # headers read by one statement
 
 Key = tuple[str, str, str]  # base of the links, UID, digest of what was received
