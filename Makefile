@@ -37,7 +37,7 @@ test-slow: $(DEV) ## Tests that take minutes: image build steps, long chains
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-faults: $(DEV) ## Kills, faults and crowds, 200 kills and half an hour; ARGS="--kills 20" is CI's four minutes
-	@$(BIN)/python -m pytest -m faults --kills 200 $(ARGS)
+	@$(BIN)/python -m pytest -m faults --kills 200 -o faulthandler_timeout=1800 $(ARGS)
 
 test-browser: $(DEV) ## The pages and OHIF in Chromium; SCREENSHOTS=folder keeps pictures
 	@$(BIN)/python -m pytest -m browser $(ARGS)

@@ -11,7 +11,7 @@ from pydicom.uid import JPEG2000Lossless
 
 import mripacs
 from mripacs.codec import registry
-from mripacs.core.errors import DamagedInstanceError, StoreFullError
+from mripacs.core.errors import DamagedInstanceError
 from mripacs.core.model import Tier
 from mripacs.dicom import pixels
 from tests.e2e.foreign_entity import Served, c_get
@@ -166,13 +166,3 @@ def test_damage_fails_its_sub_operation_only(archive, tmp_path):
     assert (status.NumberOfCompletedSuboperations, status.NumberOfFailedSuboperations) == (1, 1)
     assert identifier.FailedSOPInstanceUIDList == archive.identify(damaged.SOPInstanceUID).sop_instance_uid
     assert received == [good.SOPInstanceUID]
-
-
-def test_a_failure_of_the_database_is_in_the_log(archive, monkeypatch, caplog):
-    monkeypatch.setattr(archive._store, "add", raising(StoreFullError("the disk is full")))
-    with pytest.raises(StoreFullError):
-        archive.store(encoded(mr_object(SOPInstanceUID="1.2.3.4", PatientID="SECRET-ID")))
-    (told,) = [entry for entry in caplog.records if entry.levelname == "ERROR"]
-    assert "1.2.3.4" in told.message
-    assert "the disk is full" in told.message
-    assert "SECRET-ID" not in told.message

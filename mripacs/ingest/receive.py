@@ -10,7 +10,6 @@ from mripacs.core.errors import (
     ConflictError,
     ObjectTooLargeError,
     RefusedError,
-    StoreError,
     StoreUnavailableError,
     UnknownInstanceError,
     WorkerLostError,
@@ -81,14 +80,6 @@ class Ingest:
         except RefusedError as error:
             log.warning(
                 "refused %s from %s: %s", received.sop_instance_uid, received.calling_ae or received.source, error
-            )
-            raise
-        except StoreError as error:
-            log.error(
-                "could not store %s from %s: %s",
-                received.sop_instance_uid,
-                received.calling_ae or received.source,
-                error,
             )
             raise
         _count(received, receipt)

@@ -56,4 +56,6 @@ def _run(arguments, ledger):
                 uid = match.group(1)
             elif match := ANSWER.search(line):
                 accepted = "(Success)" in line
-                ledger.answer(uid, 0 if accepted else int(match.group(1) or "C000", 16), accepted=accepted)
+                ledger.answer(
+                    uid, 0 if accepted else int(match.group(1) or "C000", 16), line.strip(), accepted=accepted
+                )

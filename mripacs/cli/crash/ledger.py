@@ -14,17 +14,17 @@ class Ledger:
     def __init__(self, samples: Sequence[Sample]) -> None:
         self.offered = {sample.sop_instance_uid: sample for sample in samples}
         self.acknowledged: dict[str, Sample] = {}
-        self.refused: dict[str, int] = {}  # status by UID
+        self.refused: dict[str, str] = {}  # status and comment by UID
         self._changed = threading.Condition()
         self._ended = False
 
-    def answer(self, sop_instance_uid: str, status: int | None, *, accepted: bool) -> None:
+    def answer(self, sop_instance_uid: str, status: int | None, comment: str = "", *, accepted: bool) -> None:
         """Note a C-STORE response; a `status` of None means that there was none."""
         with self._changed:
             if accepted:
                 self.acknowledged[sop_instance_uid] = self.offered[sop_instance_uid]
             elif status is not None:
-                self.refused[sop_instance_uid] = status
+                self.refused[sop_instance_uid] = f"0x{status:04X} {comment}".rstrip()
             self._changed.notify_all()
 
     def end(self) -> None:

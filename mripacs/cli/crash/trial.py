@@ -43,7 +43,7 @@ class Trial:
 
     offered: int
     acknowledged: int
-    refused: dict[str, int]  # status by UID
+    refused: dict[str, str]  # status and comment by UID
     unacknowledged_present: int  # committed, but the answer was lost: the sender will repeat them
     likeness: Counter[str]
     start_s: float  # from the start to the first C-ECHO
@@ -167,7 +167,7 @@ def send_with_own_association(peer: client.Peer, samples: Sequence[Sample], ledg
     """Send the samples over one association; ends when they are sent or the server is gone."""
     try:
         for result in client.send(peer, [sample.received() for sample in samples]):
-            ledger.answer(result.sop_instance_uid, result.status, accepted=result.accepted)
+            ledger.answer(result.sop_instance_uid, result.status, result.comment, accepted=result.accepted)
     except PeerError:
         return  # killed before the association, or in it: what was not answered is not acknowledged
 
