@@ -67,7 +67,7 @@ def served(tmp_path_factory, brain_files) -> Iterator[Served]:
     node = NodeProcess(folder / "node", config=BRAIN_IS_LOSSY, arguments=arguments)
     (folder / "mripacs.toml").write_text(BRAIN_IS_LOSSY)
     options = ("--config", folder / "mripacs.toml", "--directory", node.archive)
-    stored = run_mripacs(*options, "import", *folder.glob("*.dcm"))
+    stored = run_mripacs(*options, "import", *folder.glob("*.dcm"), timeout_s=900)  # may compile the codec first
     assert stored.returncode == 0, stored.stderr
     node.start()
     try:

@@ -29,7 +29,7 @@ POLICY = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",  # patient data: nothing of it stays in a browser's cache
+    "Cache-Control": "no-store",  # names of patients: no page stays in a browser's cache
 }
 
 ENVIRONMENT = Environment(

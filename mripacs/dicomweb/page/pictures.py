@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 THUMBNAIL = 160  # pixels of the longer side: 64 on the page, sharp on dense screens
 WINDOW = (0.5, 99.5)  # percentiles that become black and white
-HEADERS = {"Cache-Control": "private, max-age=86400, immutable", "X-Content-Type-Options": "nosniff"}
+OF_INSTANCE = "private, max-age=86400, immutable"  # pixels never change, as WADO-RS says of them
+OF_GROUP = "private, max-age=60"  # a study that grows gets another middle
 
 
 @page
@@ -56,7 +57,8 @@ async def thumbnail(request: Request) -> Response:
     if uid is None:
         uid = await in_thread(archive.middle_instance, str(uid_of(request, "study")), uid_of(request, "series"))
     image = await in_thread(archive.image, uid)
-    return await _answer(to_thumbnail, image.frame(len(image.frames) // 2 + 1), _inverse(image))
+    caching = OF_INSTANCE if "instance" in request.path_params else OF_GROUP
+    return await _answer(to_thumbnail, image.frame(len(image.frames) // 2 + 1), _inverse(image), caching=caching)
 
 
 async def opened(request: Request) -> tuple[Image, int]:
@@ -77,8 +79,9 @@ async def _pair(request: Request) -> tuple[NDArray[Any], NDArray[Any], bool]:
     return before, found.pixels, _inverse(image)
 
 
-async def _answer(draw: Any, *values: Any) -> Response:
-    return Response(await in_thread(draw, *values), media_type="image/png", headers=HEADERS)
+async def _answer(draw: Any, *values: Any, caching: str = OF_INSTANCE) -> Response:
+    headers = {"Cache-Control": caching, "X-Content-Type-Options": "nosniff"}
+    return Response(await in_thread(draw, *values), media_type="image/png", headers=headers)
 
 
 def _inverse(image: Image) -> bool:
