@@ -13,7 +13,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.fast_range import HALF, LOW, POSITION, TO_16_BITS, WIDTH, code, learn
+from mripacs.codec.kwavelet.fast_range import (
+    COUNT_MASK,
+    LOW,
+    NARROW,
+    POSITION,
+    TO_16_BITS,
+    WIDTH,
+    WORD_BITS,
+    Coder,
+    code_bits,
+    decide,
+    divide,
+    exchange,
+    learned,
+)
 from mripacs.codec.kwavelet.fast_shapes import (
     ESCAPES,
     EXPECTED_LEVELS,
@@ -35,17 +49,6 @@ ABOVE = 2  # zero rows above a band
 BESIDE = 4  # zero columns on each side
 LARGEST_NEIGHBOUR = 63
 LARGEST_SIGNED_INDEX = 3
-State = tuple[int, int, int]  # the range coder's registers while a row is coded
-
-
-class Coder(NamedTuple):
-    """What all decisions of a frame share."""
-
-    decoding: bool
-    words: NDArray[np.uint16]
-    registers: NDArray[np.int64]
-    slots: NDArray[np.int32]
-    reciprocal: NDArray[np.int32]  # (COUNT_LIMIT + 1,) 65536 / (n + 1.5)
 
 
 class Neighbours(NamedTuple):
@@ -73,11 +76,13 @@ def code_band(
     magnitudes = np.zeros_like(logs)
     window = np.empty(columns + 2 * BESIDE, np.float32)
     sizes, leans = np.empty(columns, np.int32), np.empty(columns, np.int32)
+    groups = np.empty(2 * -(-columns // GROUP), np.int32)
     for i in range(rows):
         _sizes(size[i], logs[i], logs[i + 1], magnitudes[i], magnitudes[i + 1], near.size_above, window, sizes)
         _leans(lean[i], signed[i], signed[i + 1], near.lean_above, leans)
         y = i + ABOVE
-        _code_row(coder, band_class, near, sizes, leans, logs[y], signed[y], magnitudes[y], indices[i])
+        _groups(sizes, indices[i], groups)
+        _code_row(coder, band_class, near, sizes, leans, logs[y], signed[y], magnitudes[y], groups, indices[i])
 
 
 @compiled
@@ -126,7 +131,7 @@ def _level(size: int) -> int:
 
 
 @compiled
-def _code_row(
+def _code_row(  # noqa: PLR0915 - one loop: what is split off gets arrays, and counts their references
     coder: Coder,
     band_class: int,
     near: Neighbours,
@@ -135,109 +140,94 @@ def _code_row(
     logs: NDArray[np.float32],
     signed: NDArray[np.float32],
     magnitudes: NDArray[np.float32],
+    groups: NDArray[np.int32],
     indices: NDArray[np.int32],
 ) -> None:
-    """Code one row; its logs, clipped indices and magnitudes are filled in for the rows below."""
-    state = coder.registers[LOW], coder.registers[WIDTH], coder.registers[POSITION]
-    first = MAGNITUDES + band_class * EXPECTED_LEVELS * UNARY
+    """Code one row; its logs, clipped indices and magnitudes are filled in for the rows below. groups : `_groups`."""
+    # Arrays are taken out of their tuples once and passed to nothing that is inlined: see `fast_range.divide`.
+    decoding, words, slots, reciprocal = coder.decoding, coder.words, coder.slots, coder.reciprocal
+    low, width, position = coder.registers[LOW], coder.registers[WIDTH], coder.registers[POSITION]
+    first_magnitude = MAGNITUDES + band_class * EXPECTED_LEVELS * UNARY
     first_group, first_sign = GROUPS + band_class * EXPECTED_LEVELS, SIGNS + band_class * SIGN_LEVELS
     size_left, lean_w, lean_ww = near.size_left, near.lean_left[0], near.lean_left[1]
     west, west_west, west_signed, west_west_signed = 0, 0, 0, 0
     columns = indices.shape[0]
     j = 0
     while j < columns:
-        if j & (GROUP - 1) == 0 and west == 0 and west_west == 0 and j + GROUP <= columns:
-            state, empty = _code_group(coder, state, first_group, sizes, indices, j)
-            if empty:
+        if j & (GROUP - 1) == 0 and west == 0 and west_west == 0 and groups[place(2 * (j // GROUP))] < QUIET:
+            at = first_group + _level(groups[place(2 * (j // GROUP))])
+            slot = wide(slots[place(at)])
+            low, width, bit = divide(decoding, low, width, slot >> TO_16_BITS, groups[place(2 * (j // GROUP) + 1)])
+            if width < NARROW:
+                low, width, position = exchange(words, low, position, decoding), width << WORD_BITS, position + 1
+            slots[place(at)] = learned(slot, bit, wide(reciprocal[place(slot & COUNT_MASK)]))
+            if bit == 0:
                 j += GROUP
                 west_signed, west_west_signed = 0, 0
                 continue
-        value = wide(indices[place(j)])
         size = sizes[place(j)] + size_left[0, place(west)] + size_left[1, place(west_west)]
-        state, magnitude = _code_magnitude(coder, state, first + _level(size) * UNARY, abs(value))
-        west_west = west
-        west = 0
-        signed_value = 0
-        if magnitude > 0:
-            leaning = leans[place(j)] + lean_w * west_signed + lean_ww * west_west_signed
-            state, positive = _code_sign(coder, state, first_sign, leaning, value > 0)
-            value = magnitude if positive else -magnitude
-            west = min(magnitude, LARGEST_NEIGHBOUR)
-            signed_value = min(max(value, -LARGEST_SIGNED_INDEX), LARGEST_SIGNED_INDEX)
-            magnitudes[place(j + BESIDE)] = west
-            signed[place(j + BESIDE)] = signed_value
-            logs[place(j + BESIDE)] = logarithm(narrow(west))
-            indices[place(j)] = value
-        west_west_signed, west_signed = west_signed, signed_value
+        first = first_magnitude + _level(size) * UNARY
+        value = wide(indices[place(j)])
+        magnitude, bit = abs(value), 1
+        coded = 0
+        while coded < UNARY:
+            slot = wide(slots[place(first + coded)])
+            low, width, bit = divide(decoding, low, width, slot >> TO_16_BITS, 1 if magnitude > coded else 0)
+            if width < NARROW:
+                low, width, position = exchange(words, low, position, decoding), width << WORD_BITS, position + 1
+            slots[place(first + coded)] = learned(slot, bit, wide(reciprocal[place(slot & COUNT_MASK)]))
+            if bit == 0:
+                break
+            coded += 1
+        west_west, west_west_before = west, west_west_signed
+        west_west_signed = west_signed
+        if coded == 0:
+            west, west_signed = 0, 0
+            j += 1
+            continue
+        if coded == UNARY:
+            coder.registers[LOW], coder.registers[WIDTH], coder.registers[POSITION] = low, width, position
+            coded = UNARY - 1 + _code_escape(coder, magnitude - UNARY + 1)
+            low, width, position = coder.registers[LOW], coder.registers[WIDTH], coder.registers[POSITION]
+        leaning = leans[place(j)] + lean_w * west_signed + lean_ww * west_west_before
+        fold = 1 if leaning < 0 else 0
+        at = first_sign + min(abs(leaning) >> EXPECTED_SHIFT, SIGN_LEVELS - 1)
+        slot = wide(slots[place(at)])
+        low, width, bit = divide(decoding, low, width, slot >> TO_16_BITS, (1 if value > 0 else 0) ^ fold)
+        if width < NARROW:
+            low, width, position = exchange(words, low, position, decoding), width << WORD_BITS, position + 1
+        slots[place(at)] = learned(slot, bit, wide(reciprocal[place(slot & COUNT_MASK)]))
+        value = coded if bit != fold else -coded
+        west = min(coded, LARGEST_NEIGHBOUR)
+        west_signed = min(max(value, -LARGEST_SIGNED_INDEX), LARGEST_SIGNED_INDEX)
+        indices[place(j)] = value
+        magnitudes[place(j + BESIDE)] = west
+        signed[place(j + BESIDE)] = west_signed
+        logs[place(j + BESIDE)] = logarithm(narrow(west))
         j += 1
-    coder.registers[LOW], coder.registers[WIDTH], coder.registers[POSITION] = state
-
-
-@inlined
-def _decide(coder: Coder, state: State, at: int, bit: int) -> tuple[State, int]:
-    """Code one bit with the probability in slot `at`, and learn from it."""
-    low, width, position = state
-    probability = coder.slots[place(at)] >> TO_16_BITS
-    low, width, position, bit = code(coder.words, low, width, position, coder.decoding, probability, bit)
-    learn(coder.slots, at, bit, coder.reciprocal)
-    return (low, width, position), bit
-
-
-@inlined
-def _code_group(
-    coder: Coder, state: State, first: int, sizes: NDArray[np.int32], indices: NDArray[np.int32], j: int
-) -> tuple[State, bool]:
-    """Whether the next GROUP indices are all zero, where that is likely enough to be asked; else no."""
-    largest = wide(sizes[place(j)])
-    for k in range(1, GROUP):
-        largest = max(largest, wide(sizes[place(j + k)]))
-    bit = 1
-    if largest < QUIET:
-        bit = 0
-        if not coder.decoding:
-            for k in range(GROUP):
-                bit |= 1 if indices[place(j + k)] != 0 else 0
-        state, bit = _decide(coder, state, first + _level(largest), bit)
-    return state, bit == 0
-
-
-@inlined
-def _code_magnitude(coder: Coder, state: State, first: int, magnitude: int) -> tuple[State, int]:
-    """A magnitude in unary up to UNARY, then as an Elias gamma number."""
-    coded = 0
-    while coded < UNARY:
-        state, bit = _decide(coder, state, first + coded, 1 if magnitude > coded else 0)
-        if bit == 0:
-            break
-        coded += 1
-    if coded == UNARY:
-        state, escaped = _code_escape(coder, state, magnitude - UNARY + 1)
-        coded = UNARY - 1 + escaped
-    return state, coded
+    coder.registers[LOW], coder.registers[WIDTH], coder.registers[POSITION] = low, width, position
 
 
 @compiled
-def _code_escape(coder: Coder, state: State, value: int) -> tuple[State, int]:
+def _groups(sizes: NDArray[np.int32], indices: NDArray[np.int32], groups: NDArray[np.int32]) -> None:
+    """For each whole group of a row its largest size logit, and whether any of its indices is not zero."""
+    columns = sizes.shape[0]
+    for g in range(groups.shape[0] // 2):
+        largest, busy = QUIET, 0
+        if (g + 1) * GROUP <= columns:  # else never quiet
+            largest = wide(sizes[g * GROUP])
+            for j in range(g * GROUP, (g + 1) * GROUP):
+                largest = max(largest, wide(sizes[j]))
+                busy |= 1 if indices[j] != 0 else 0
+        groups[2 * g], groups[2 * g + 1] = largest, busy
+
+
+@compiled
+def _code_escape(coder: Coder, value: int) -> int:
     """Elias gamma code of value >= 1: its bit length less one in unary, then the bits below the leading one."""
     extra = 0
     while extra < GAMMA_BITS - 1:
-        state, bit = _decide(coder, state, ESCAPES + extra, 1 if value >> (extra + 1) > 0 else 0)
-        if bit == 0:
+        if decide(coder, ESCAPES + extra, 1 if value >> (extra + 1) > 0 else 0) == 0:
             break
         extra += 1
-    low, width, position = state
-    coded = 1
-    for shift in range(extra - 1, -1, -1):
-        bit = (value >> shift) & 1
-        low, width, position, bit = code(coder.words, low, width, position, coder.decoding, HALF, bit)
-        coded = 2 * coded + bit
-    return (low, width, position), coded
-
-
-@inlined
-def _code_sign(coder: Coder, state: State, first: int, leaning: int, positive: bool) -> tuple[State, bool]:
-    """A sign, in the context of how strongly and whether with or against its lean."""
-    fold = 1 if leaning < 0 else 0
-    strength = min((-leaning if fold == 1 else leaning) >> EXPECTED_SHIFT, SIGN_LEVELS - 1)
-    state, bit = _decide(coder, state, first + strength, (1 if positive else 0) ^ fold)
-    return state, bit != fold
+    return (1 << extra) | code_bits(coder, extra, value)

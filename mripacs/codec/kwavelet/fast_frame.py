@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.fast_band import LARGEST_NEIGHBOUR, Coder, Neighbours, code_band
-from mripacs.codec.kwavelet.fast_range import HALF, LOW, POSITION, TO_16_BITS, WIDTH, code, learn
+from mripacs.codec.kwavelet.fast_band import LARGEST_NEIGHBOUR, Neighbours, code_band
+from mripacs.codec.kwavelet.fast_range import Coder, code_bits, decide
 from mripacs.codec.kwavelet.fast_shapes import (
     AROUND,
     LEAN_ABOVE,
@@ -152,25 +152,12 @@ def _code_low_pass(coder: Coder, bands: NDArray[np.int64], indices: NDArray[np.i
 def _code_difference(coder: Coder, value: int, context: int) -> int:
     """Bit length of the magnitude in unary, the bits below the leading one, the sign."""
     magnitude, length = abs(value), bit_length(abs(value))
-    low, width, position = coder.registers[LOW], coder.registers[WIDTH], coder.registers[POSITION]
-    words, decoding, slots = coder.words, coder.decoding, coder.slots
     found = 0
     while found < LENGTHS - 1:
-        at = LOW_PASS + context * LENGTHS + found
-        bit = 1 if length > found else 0
-        low, width, position, bit = code(words, low, width, position, decoding, slots[at] >> TO_16_BITS, bit)
-        learn(slots, at, bit, coder.reciprocal)
-        if bit == 0:
+        if decide(coder, LOW_PASS + context * LENGTHS + found, 1 if length > found else 0) == 0:
             break
         found += 1
-    coded = 1 if found > 0 else 0
-    for place in range(found - 2, -1, -1):
-        bit = (magnitude >> place) & 1
-        low, width, position, bit = code(words, low, width, position, decoding, HALF, bit)
-        coded = 2 * coded + bit
-    if found > 0:
-        bit = 1 if value < 0 else 0
-        low, width, position, bit = code(words, low, width, position, decoding, HALF, bit)
-        coded = -coded if bit == 1 else coded
-    coder.registers[LOW], coder.registers[WIDTH], coder.registers[POSITION] = low, width, position
-    return coded
+    if found == 0:
+        return 0
+    coded = (1 << (found - 1)) | code_bits(coder, found - 1, magnitude)
+    return -coded if code_bits(coder, 1, 1 if value < 0 else 0) == 1 else coded

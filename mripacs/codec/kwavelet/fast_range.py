@@ -1,16 +1,18 @@
 """Adaptive binary range coder of the fast coder: 48-bit interval, 16-bit probabilities, 16 bits moved at a time.
 
-The state lives in local variables of the loops that code (`registers` holds it between them), and encoding and decoding
+The state lives in local variables of the loop that codes (`registers` holds it between rows), and encoding and decoding
 are one function. A slot holds the probability of a one (21 bits) and how often it was seen (10 bits); it moves by
 1/(n + 1.5) of the surprise, n at most COUNT_LIMIT.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import inlined, place, wide
+from mripacs.codec.kwavelet.jit import compiled, inlined, wide
 
 # Registers, int64: the interval's low end (decoder: the code's distance from it), its width, next word.
 LOW, WIDTH, POSITION = range(3)
@@ -65,12 +67,11 @@ def finish(words: NDArray[np.uint16], registers: NDArray[np.int64]) -> bytes | N
 
 
 @inlined
-def code(
-    words: NDArray[np.uint16], low: int, width: int, position: int, decoding: bool, probability: int, bit: int
-) -> tuple[int, int, int, int]:
-    """Encode `bit`, or decode one: (low, width, position, bit). `probability` of a one in 1/65536, from 1 to 65535.
+def divide(decoding: bool, low: int, width: int, probability: int, bit: int) -> tuple[int, int, int]:
+    """Narrow the interval by `bit`, or tell from the code which it is: (low, width, bit), to be followed by `exchange`.
 
-    `position` beyond the words means that they ran out: an encoder then writes nothing more, a decoder reads zeros.
+    `probability` of a one in 1/65536, from 1 to 65535. Takes numbers only: passing an array into an inlined function
+    counts its references, which costs more than the decision.
     """
     split = (width >> WORD_BITS) * probability
     if decoding:
@@ -78,20 +79,27 @@ def code(
         low -= 0 if bit == 1 else split
     else:
         low += 0 if bit == 1 else split
-    width = split if bit == 1 else width - split
-    if width < NARROW:
-        width <<= WORD_BITS
-        if decoding:
-            low = (low << WORD_BITS) | (wide(words[place(position)]) if position < words.size else 0)
-        else:
-            low = _move_out(words, low, position)
-        position += 1
-    return low, width, position, bit
+    return low, (split if bit == 1 else width - split), bit
 
 
 @inlined
-def _move_out(words: NDArray[np.uint16], low: int, position: int) -> int:
-    """Write the top word of `low`, with its carry, and return the rest, shifted up."""
+def learned(slot: int, bit: int, reciprocal: int) -> int:
+    """A slot's new value after `bit`; `reciprocal` is that of its count."""
+    believed = slot >> COUNT_BITS
+    believed += (((COMMONEST if bit == 1 else RAREST) - believed) * reciprocal) >> 16
+    seen = slot & COUNT_MASK
+    return (believed << COUNT_BITS) | (seen + (1 if seen < COUNT_LIMIT else 0))
+
+
+@compiled
+def exchange(words: NDArray[np.uint16], low: int, position: int, decoding: bool) -> int:
+    """Once the interval is NARROW: write the top word of `low` with its carry, or take up the next; the new `low`.
+
+    The caller widens the interval by a word and moves on by one. `position` beyond the words means that they ran out:
+    an encoder then writes nothing more, a decoder reads zeros.
+    """
+    if decoding:
+        return (low << WORD_BITS) | (wide(words[position]) if position < words.size else 0)
     word = low >> (INTERVAL_BITS - WORD_BITS)
     if position < words.size:
         before = position - 1
@@ -100,15 +108,45 @@ def _move_out(words: NDArray[np.uint16], low: int, position: int) -> int:
                 words[before] = 0
                 before -= 1
             words[before] += 1
-        words[place(position)] = word & WORD
+        words[position] = word & WORD
     return (low & (NARROW - 1)) << WORD_BITS
 
 
-@inlined
-def learn(slots: NDArray[np.int32], at: int, bit: int, reciprocal: NDArray[np.int32]) -> None:
-    """Move the probability in slots[at] towards `bit`."""
-    slot = wide(slots[place(at)])
-    seen = slot & COUNT_MASK
-    believed = slot >> COUNT_BITS
-    believed += (((COMMONEST if bit == 1 else RAREST) - believed) * wide(reciprocal[place(seen)])) >> 16
-    slots[place(at)] = (believed << COUNT_BITS) | (seen + (1 if seen < COUNT_LIMIT else 0))
+@compiled
+def code(words: NDArray[np.uint16], registers: NDArray[np.int64], decoding: bool, probability: int, bit: int) -> int:
+    """Encode `bit`, or decode one, with the state in `registers`: for rare decisions. Returns the bit."""
+    low, width, bit = divide(decoding, registers[LOW], registers[WIDTH], probability, bit)
+    if width < NARROW:
+        low = exchange(words, low, registers[POSITION], decoding)
+        width <<= WORD_BITS
+        registers[POSITION] += 1
+    registers[LOW], registers[WIDTH] = low, width
+    return bit
+
+
+class Coder(NamedTuple):
+    """What all decisions of a frame share."""
+
+    decoding: bool
+    words: NDArray[np.uint16]
+    registers: NDArray[np.int64]
+    slots: NDArray[np.int32]
+    reciprocal: NDArray[np.int32]  # (COUNT_LIMIT + 1,) 65536 / (n + 1.5)
+
+
+@compiled
+def decide(coder: Coder, at: int, bit: int) -> int:
+    """Code one bit with the probability in slot `at`, and learn from it: for rare decisions. Returns the bit."""
+    slot = wide(coder.slots[at])
+    bit = code(coder.words, coder.registers, coder.decoding, slot >> TO_16_BITS, bit)
+    coder.slots[at] = learned(slot, bit, wide(coder.reciprocal[slot & COUNT_MASK]))
+    return bit
+
+
+@compiled
+def code_bits(coder: Coder, count: int, value: int) -> int:
+    """Code the lowest `count` bits of `value`, highest first, without a model; returns them."""
+    coded = 0
+    for shift in range(count - 1, -1, -1):
+        coded = 2 * coded + code(coder.words, coder.registers, coder.decoding, HALF, (value >> shift) & 1)
+    return coded

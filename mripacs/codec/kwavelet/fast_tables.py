@@ -15,9 +15,8 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.fast_band import Coder
 from mripacs.codec.kwavelet.fast_frame import Forms
-from mripacs.codec.kwavelet.fast_range import COUNT_LIMIT, HALF_SLOT
+from mripacs.codec.kwavelet.fast_range import COUNT_LIMIT, HALF_SLOT, Coder
 from mripacs.codec.kwavelet.fast_shapes import CLASSES, LEAN_INPUTS, SIZE_INPUTS, SLOTS
 from mripacs.core.errors import CodecError
 

@@ -6,7 +6,7 @@ the same error in the image wherever it is made.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +48,15 @@ def band_step(index: int, norm: int) -> int:
     return ((dividend // norm >> MANTISSA_BITS) + 1) >> 1
 
 
+@cache
+def _steps_of(norm: int) -> NDArray[np.int64]:
+    """Steps (STEP_COUNT,) of a band; there are no more norms than levels and orientations."""
+    return np.array([band_step(index, norm) for index in range(STEP_COUNT)], np.int64)
+
+
 @lru_cache(maxsize=64)
 def step_table(rows: int, columns: int) -> NDArray[np.int64]:
     """Steps int64 (STEP_COUNT, bands) of all grid indices for images of that size; read-only."""
-    norms = [band.norm for band in subbands(rows, columns)]
-    table = np.array([[band_step(index, norm) for norm in norms] for index in range(STEP_COUNT)], np.int64)
+    table = np.column_stack([_steps_of(band.norm) for band in subbands(rows, columns)])
     table.setflags(write=False)
     return table
