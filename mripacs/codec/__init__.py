@@ -32,7 +32,7 @@ def encode(
     pixels : (rows, columns) or a stack (n, rows, columns) of uint8, uint16 or int16. max_error : |x - y| <= max_error
     for every pixel instead. k : at most k nonzero wavelet coefficients instead. noise : instead, an error energy of at
     most that fraction of the energy of the image's own noise, as estimated from its pixels. effort : "fast", or "small"
-    for fewer bytes of the same pixels. Raises CodecInputError.
+    for fewer bytes in more time. Raises CodecInputError.
     """
     from mripacs.codec.registry import find
     from mripacs.core.errors import CodecInputError

@@ -33,7 +33,7 @@ class Target:
 
 
 class Effort(StrEnum):
-    """How much time an encode may take for the same pixels."""
+    """How much time an encode may take. Both keep the target; from one original they may give other pixels."""
 
     FAST = "fast"  # for ingest
     SMALL = "small"  # fewer bytes of the same indices, for the archive
@@ -152,6 +152,7 @@ class Certificate:
     # Bytes of the payload when it was first stored, if it was coded again since (`repack`): the compression ratio that
     # the instance's marks give out is that of its one lossy step, and must not change.
     first_payload_bytes: int | None = None
+    effort: str | None = None  # "small" where that effort chose the pixels; None: as "fast" and version 0.1 do
 
     @property
     def lossy(self) -> bool:

@@ -17,7 +17,7 @@ from mripacs.codec import registry
 from mripacs.codec.contract import Codec
 from mripacs.core.digests import pixel_digest
 from mripacs.core.errors import CodecError, CodecMismatchError, PixelDataError
-from mripacs.core.model import Certificate, Decision, Encoded, FrameRecord, Generation, Target, TargetKind, Tier
+from mripacs.core.model import Certificate, Decision, Effort, Encoded, FrameRecord, Generation, Target, TargetKind, Tier
 from mripacs.dicom import pixels, scan, transfer_syntax
 
 if TYPE_CHECKING:
@@ -246,4 +246,5 @@ def _certificate(
         received_pixel_bytes=received_pixel_bytes,
         restores_received=restores_received,
         decoded_range=decoded_range,
+        effort=effort.value if tier is Tier.KWAVELET and (effort := job.decision.effort) is not Effort.FAST else None,
     )

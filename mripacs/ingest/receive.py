@@ -15,6 +15,7 @@ from mripacs.core.errors import (
     WorkerLostError,
 )
 from mripacs.core.model import (
+    Certificate,
     Decision,
     Disposition,
     IndexAttributes,
@@ -153,9 +154,7 @@ class Ingest:
         new = NewInstance(
             sop_class_uid=received.sop_class_uid,
             sop_instance_uid=(
-                identity.derived_uid(received.sop_instance_uid, str(certificate.codec), str(certificate.target))
-                if derived
-                else received.sop_instance_uid
+                _derived_uid(received.sop_instance_uid, certificate) if derived else received.sop_instance_uid
             ),
             original_sop_instance_uid=received.sop_instance_uid,
             transfer_syntax=received.transfer_syntax,
@@ -170,6 +169,12 @@ class Ingest:
             return _receipt(Disposition.STORED, self.store.add(new).identity)
         log.warning("%s takes the place of another object with its UID", received.sop_instance_uid)
         return _receipt(Disposition.REPLACED, self.store.replace(new).identity)
+
+
+def _derived_uid(original_uid: str, certificate: Certificate) -> str:
+    """The UID of a lossy result; an effort that chooses pixels of its own has UIDs of its own."""
+    target = str(certificate.target) if certificate.effort is None else f"{certificate.target} {certificate.effort}"
+    return identity.derived_uid(original_uid, str(certificate.codec), target)
 
 
 def _count(received: ReceivedObject, receipt: Receipt) -> None:

@@ -41,7 +41,9 @@ def test_golden_pixels_are_found_again(name: str) -> None:
     assert name.endswith(("-extremes", "-row")) or len(stored) == len(frames)
 
 
-@pytest.mark.parametrize("name", ["v1-odd", "v1-k", "v1-extremes", "v2-odd", "v2-k", "v2-extremes", "v2-uint16-1"])
+@pytest.mark.parametrize(
+    "name", ["v1-odd", "v1-k", "v1-extremes", "v2-odd", "v2-k", "v2-extremes", "v2-uint16-1", "v2-small-tiny"]
+)
 def test_without_the_compiler(name: str) -> None:
     """The kernels as plain Python give the same integers."""
     script = (
@@ -57,6 +59,36 @@ def test_without_the_compiler(name: str) -> None:
         check=True,
     )
     assert result.stdout.strip() == json.loads(DIGESTS.read_text())[name]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        {"NUMBA_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
+        {"OPENBLAS_CORETYPE": "Nehalem"},
+        {"OPENBLAS_CORETYPE": "Haswell"},
+    ],
+    ids=["one thread", "two threads", "SSE kernels", "AVX2 kernels"],
+)
+def test_with_other_threads_and_matrix_kernels(variables: dict[str, str]) -> None:
+    """The net's sums are exact, so neither how many threads there are nor which BLAS kernel runs can change a pixel."""
+    script = (
+        "import json, pathlib, mripacs.codec as c; from tests.golden.write_golden import FOLDER, digest;"
+        "print(json.dumps({p.stem: digest(c.decode(p.read_bytes())) for p in FOLDER.glob('v2-small-*.bin')}))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=REPOSITORY,
+        env={**os.environ, **variables, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    digests = json.loads(DIGESTS.read_text())
+    small = {name: digests[name] for name in NAMES if name.startswith("v2-small-")}
+    assert json.loads(result.stdout) == small
+    assert len(small) >= 10
 
 
 def test_the_writer_leaves_what_is_there() -> None:

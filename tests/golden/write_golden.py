@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from mripacs import codec
 from mripacs.codec.payload import unpack
+from mripacs.codec.repack import repack
 from tests.codec.images import phantom
 
 FOLDER = Path(__file__).parent
@@ -38,6 +39,7 @@ def payloads() -> dict[str, Callable[[], bytes]]:
     x = phantom(64)
     signed = (x.astype(np.int32) - 300).astype(np.int16)
     generator = np.random.default_rng(9)
+    noise = np.random.default_rng(10).integers(0, 65536, (40, 41), np.uint16)
     stack = np.stack([x, x // 2, np.zeros_like(x), np.full_like(x, 77)])
     return {
         "v2-uint16-5": lambda: codec.encode(x, 0.05),
@@ -50,6 +52,16 @@ def payloads() -> dict[str, Callable[[], bytes]]:
         "v2-row": lambda: codec.encode(x[32:33], 0.05),
         "v2-extremes": lambda: codec.encode(generator.integers(0, 65536, (40, 41), np.uint16), 0.1),
         "v2-stack": lambda: codec.encode(stack, 0.05),
+        "v2-small-uint16-5": lambda: codec.encode(phantom(128), 0.05, effort="small"),
+        "v2-small-uint16-1": lambda: codec.encode(x, 0.01, effort="small"),
+        "v2-small-int16-5": lambda: codec.encode(signed, 0.05, effort="small"),
+        "v2-small-uint8-max-error": lambda: codec.encode((x // 5).astype(np.uint8), max_error=6, effort="small"),
+        "v2-small-k": lambda: codec.encode(x, k=40, effort="small"),
+        "v2-small-odd": lambda: codec.encode(phantom(96)[5:58, 3:90], 0.03, effort="small"),
+        "v2-small-tiny": lambda: codec.encode(phantom(64)[20:44, 18:44], 0.04, effort="small"),
+        "v2-small-extremes": lambda: codec.encode(noise, 0.1, effort="small"),
+        "v2-small-stack": lambda: codec.encode(stack, 0.05, effort="small"),
+        "v2-small-repacked": lambda: repack(codec.encode(phantom(96)[:, 7:80], 0.02)),
     }
 
 

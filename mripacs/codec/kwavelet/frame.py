@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 
 from mripacs.codec.exact import encode_exact
 from mripacs.codec.frames import FrameKind, encode_constant, head
-from mripacs.codec.kwavelet import noise
+from mripacs.codec.kwavelet import noise, search, small_search
 from mripacs.codec.kwavelet.detect import detect
 from mripacs.codec.kwavelet.kernel import ClipRange, Quantised, decode, transform
 from mripacs.codec.kwavelet.metrics import frame_record
 from mripacs.codec.kwavelet.modes import WRITTEN, coder
-from mripacs.codec.kwavelet.search import Goal, candidates, goal_of, level_within
+from mripacs.codec.kwavelet.search import Goal, goal_of, level_within
 from mripacs.codec.kwavelet.steps import STEP_COUNT, grey_levels
 from mripacs.codec.payload import Reader, Shape
 from mripacs.core.errors import PayloadError
 from mripacs.core.model import Effort, FrameRecord, Generation, Target
 
 STEP_BITS = 11
+_CANDIDATES = {Effort.FAST: search.candidates, Effort.SMALL: small_search.candidates}
 MAX_BITS = 16  # of an unsigned sample; a signed one has 15 and its sign
 
 
@@ -69,7 +70,7 @@ def lossy_frame(prepared: Prepared, shape: Shape, target: Target, effort: Effort
     level = level_within(goal)
     if level is not None:
         return _with_noise(_constant(frame, np.full_like(frame, level)), goal)
-    for trial in candidates(goal, prepared.coefficients):
+    for trial in _CANDIDATES[effort](goal, prepared.coefficients):
         point = trial.point
         decoded = point.pixels.astype(shape.dtype)
         if _is_constant(decoded):

@@ -17,10 +17,12 @@ from mripacs.core.model import Effort
 
 CONTEXTS = 0  # mixed contexts; all that version 1 wrote
 FAST = 1  # one context a decision, chosen by trained linear forms
+SMALL = 2  # nets with the tables that ship
+SMALL_NAMED = 3  # nets with other tables, named at the start of the stream
 
 # Mode -> module of this package; loaded when first used, since each brings its tables.
-_MODULES = {CONTEXTS: "context_coder", FAST: "fast_coder"}
-WRITTEN = {Effort.FAST: FAST, Effort.SMALL: CONTEXTS}
+_MODULES = {CONTEXTS: "context_coder", FAST: "fast_coder", SMALL: "small_coder", SMALL_NAMED: "small_named_coder"}
+WRITTEN = {Effort.FAST: FAST, Effort.SMALL: SMALL}
 
 
 class BandCoder(Protocol):
