@@ -9,6 +9,7 @@ with mripacs.Archive.open("archive-folder") as archive:
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from mripacs.codec import tables_registry
 from mripacs.core import metrics
 from mripacs.core.errors import MripacsError, UnknownInstanceError
 from mripacs.core.model import (
@@ -50,6 +52,7 @@ from mripacs.retrieve.growth import Growth
 from mripacs.retrieve.images import Image, Images
 from mripacs.retrieve.matching import parse_level, parse_query
 from mripacs.retrieve.metadata import BulkUri, Metadata
+from mripacs.retrieve.repack import Repacking
 from mripacs.retrieve.scrub import Scrub
 from mripacs.retrieve.verify import Verification
 from mripacs.store import Store
@@ -74,6 +77,7 @@ class Archive:
         self._store = store
         self._workers = workers
         self._concurrency = workers.count
+        tables_registry.add_source(store.codec_tables)  # payloads may name tables that do not ship
         self._retrieve = Retrieve(store, settings.archive.rewrite_references)
         self._metadata = Metadata(store, settings.archive.rewrite_references)
         self._images = Images(store)
@@ -242,6 +246,37 @@ class Archive:
         """
         return Verification(self._store, resume=resume, repair=repair, rate=rate)
 
+    def repack(
+        self,
+        *,
+        studies: Iterable[str] = (),
+        tables: str | None = None,
+        resume: bool = False,
+        rate: float | None = None,
+    ) -> Repacking:
+        """Code payloads again by the `small` coder, same pixels, fewer bytes: iterate over what is returned.
+
+        tables : SHA-256 of tables that were added, instead of those that ship; UnknownTablesError for others. studies :
+        Study Instance UIDs to go through, all of them if there are none. resume : go on where an interrupted one
+        stopped. rate : instances a second at most. A node may run meanwhile.
+        """
+        name = tables_registry.parse_name(tables) if tables else None
+        if name is not None:
+            tables_registry.find(name)
+        return Repacking(self._store, studies=tuple(studies), tables=name, resume=resume, rate=rate)
+
+    def add_codec_tables(self, content: bytes) -> str:
+        """Keep a file of trained tables in the archive, for ever; gives its SHA-256. Raises CodecError for others."""
+        from mripacs.codec.kwavelet.small_tables import SmallTables  # noqa: PLC0415 - numba loads only where needed
+
+        SmallTables.from_bytes(content).nets  # noqa: B018 - checks that sums are exact
+        self._store.add_codec_tables(content)
+        return hashlib.sha256(content).hexdigest()
+
+    def codec_tables(self) -> list[tuple[str, int, str]]:
+        """SHA-256, bytes and time of addition of the trained tables that were added, oldest first."""
+        return self._store.list_codec_tables()
+
     def quarantined(self) -> list[InstanceIdentity]:
         """The instances that are not given out because they were found damaged."""
         return self._store.quarantined()
@@ -324,6 +359,7 @@ class Archive:
     def close(self) -> None:
         """Finish what is under way, end the codec processes and close the database."""
         self._workers.close()
+        tables_registry.remove_source(self._store.codec_tables)
         self._store.close()
 
     def __enter__(self) -> Self:

@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from mripacs.cli import admin_backup, admin_conformance, admin_delete, admin_models, admin_verify
+from mripacs.cli import (
+    admin_backup,
+    admin_codec,
+    admin_conformance,
+    admin_delete,
+    admin_models,
+    admin_repack,
+    admin_verify,
+)
 from mripacs.cli.context import AsJson, open_archive, options_of, print_json, print_table, size
 from mripacs.core.model import ArchiveStatistics, Certificate, InstanceIdentity
 
@@ -20,9 +28,11 @@ policy_app = typer.Typer(help="The rules that choose how objects are kept.", no_
 db_app = typer.Typer(help="The database's schema and space.", no_args_is_help=True)
 app.add_typer(policy_app, name="policy")
 app.add_typer(db_app, name="db")
+app.add_typer(admin_codec.app, name="codec")
 app.add_typer(admin_models.app, name="models")
 admin_verify.register(app)
 admin_backup.register(app)
+admin_repack.register(app)
 admin_conformance.register(app)
 admin_delete.register(app, db_app)
 

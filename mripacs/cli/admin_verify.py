@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mripacs.cli.context import AsJson, open_archive, print_json, print_table
-from mripacs.cli.local import progress_bar
+from mripacs.cli.local import interruptible, progress_bar
 
 if TYPE_CHECKING:
     from mripacs.core.model import VerifyFinding
@@ -42,7 +39,7 @@ def verify(
     with open_archive(ctx) as archive, progress_bar(hidden=as_json) as bar:
         walk = archive.verify(repair=repair, resume=resume, rate=rate)
         task = bar.add_task("verifying", total=archive.statistics().instances)
-        with _interruptible(walk):
+        with interruptible(walk.ended):
             for _ in walk:
                 bar.update(task, completed=walk.progress.checked)
     _report(walk, as_json=as_json)
@@ -64,19 +61,6 @@ def quarantined(ctx: typer.Context, as_json: AsJson = False) -> None:
         for each in found
     ]
     print_table("Quarantine", ("instance", "received as", "series", "study"), rows)
-
-
-@contextmanager
-def _interruptible(walk: Verification) -> Iterator[None]:
-    """SIGINT and SIGTERM end the walk after the instance under way, so that it can be resumed."""
-    earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for number in earlier:
-            signal.signal(number, lambda *_: walk.ended.set())
-        yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
 
 
 def _report(walk: Verification, *, as_json: bool) -> None:

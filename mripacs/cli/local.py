@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +33,19 @@ def progress_bar(*, hidden: bool) -> Progress:
     console.quiet = hidden or not console.is_terminal  # a bar in a log file is noise, and ends in an empty line
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True)
+
+
+@contextmanager
+def interruptible(ended: threading.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM set `ended`: a walk ends after the instance under way, so that it can be resumed."""
+    earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in earlier:
+            signal.signal(number, lambda *_: ended.set())
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def import_files(
