@@ -13,7 +13,7 @@ class PreviewSettings(Section):
     """Small pictures for lists; made after an instance was acknowledged, never instead of it."""
 
     codec: Literal["off", "sae", "kwavelet", "auto"] = Field(
-        "sae", description="what makes them; auto tries both and takes the better for each slice; off: none are made"
+        "off", description="what makes them; auto tries both and takes the better for each slice; off: none are made"
     )
     max_bytes: int = Field(400, ge=48, le=4000, description="bytes of a preview at most")
     modalities: tuple[str, ...] = Field(("MR",), description="modalities that get one; empty: all")
