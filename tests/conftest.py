@@ -23,7 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """How long the tests marked `faults` go on, and where their random numbers begin."""
     group = parser.getgroup("faults")
     group.addoption("--kills", type=int, default=20, help="kills of the node in all tests together (default: 20)")
-    group.addoption("--fault-seed", type=int, default=None, help="seed of kills and faults (default: another each time)")
+    group.addoption(
+        "--fault-seed", type=int, default=None, help="seed of kills and faults (default: another each time)"
+    )
 
 
 def pytest_configure() -> None:
