@@ -105,7 +105,7 @@ def test_environment_lists_and_tables_are_json(load) -> None:
     ("variable", "value", "words"),
     [
         ("MRIPACS_DIMSE__PRT", "1", "MRIPACS_DIMSE__PRT: unknown key; known here: host, port, ae_title"),
-        ("MRIPACS_PORT", "1", "MRIPACS_PORT: unknown section; known: archive, dimse, web, limits, log, policy"),
+        ("MRIPACS_PORT", "1", "MRIPACS_PORT: unknown section; known: archive, dimse, web, preview, limits, log, policy"),
         ("MRIPACS_DIMSE", "{}", "MRIPACS_DIMSE: unknown key"),
         ("MRIPACS_DIMSE__DESTINATIONS__A__PORT", "1", "unknown key"),
         ("MRIPACS_DIMSE__DESTINATIONS", "{'A'", "MRIPACS_DIMSE__DESTINATIONS = \"{'A'\": allowed is JSON"),
@@ -136,7 +136,7 @@ def test_wrong_environment_is_refused(refusal, variable: str, value: str, words:
         ("[archive]\nrewrite_references = 'maybe'", "archive.rewrite_references = 'maybe': allowed is true or false"),
         ("[archive]\ndirectory = 1", "archive.directory = 1: allowed is path"),
         ("[dimse]\nprt = 104", "dimse.prt: unknown key; known here: host, port, ae_title"),
-        ("[dicom]\n", "dicom: unknown key; known here: archive, dimse, web, limits, log, policy, preview"),
+        ("[dicom]\n", "dicom: unknown key; known here: archive, dimse, web, preview, limits, log, policy"),
         ("[dimse.destinations.A]\nhost = 'a'", "dimse.destinations.A.port: must be given; allowed is integer from 1"),
         ("[dimse.destinations.A]\nhost = 'a'\nport = 1\nae = 2", "dimse.destinations.A.ae: unknown key; known here"),
         ("[dimse.destinations.'A\\B']\nhost = 'a'\nport = 1", "allowed is 1 to 16 printable ASCII characters"),
