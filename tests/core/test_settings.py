@@ -105,7 +105,11 @@ def test_environment_lists_and_tables_are_json(load) -> None:
     ("variable", "value", "words"),
     [
         ("MRIPACS_DIMSE__PRT", "1", "MRIPACS_DIMSE__PRT: unknown key; known here: host, port, ae_title"),
-        ("MRIPACS_PORT", "1", "MRIPACS_PORT: unknown section; known: archive, dimse, web, preview, limits, log, policy"),
+        (
+            "MRIPACS_PORT",
+            "1",
+            "MRIPACS_PORT: unknown section; known: archive, dimse, web, preview, limits, log, policy",
+        ),
         ("MRIPACS_DIMSE", "{}", "MRIPACS_DIMSE: unknown key"),
         ("MRIPACS_DIMSE__DESTINATIONS__A__PORT", "1", "unknown key"),
         ("MRIPACS_DIMSE__DESTINATIONS", "{'A'", "MRIPACS_DIMSE__DESTINATIONS = \"{'A'\": allowed is JSON"),

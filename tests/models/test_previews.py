@@ -22,7 +22,9 @@ from tests.models.slices_to_learn import head
 
 
 def settings_of(folder, **preview: object):
-    return load_settings(flags={"archive": {"directory": folder}, "preview": {"codec": "sae", **preview}}, environment={})
+    return load_settings(
+        flags={"archive": {"directory": folder}, "preview": {"codec": "sae", **preview}}, environment={}
+    )
 
 
 def another_model() -> PreviewModel:
