@@ -34,6 +34,7 @@ POOL_CONNECTIONS = 8  # kept open
 POOL_OVERFLOW = 56  # opened on demand: one per association and some for queries
 DAMAGED_JSON: dict[str, Any] = {"": "damaged"}  # no attribute and no field of a certificate has an empty name
 FILE = "mripacs_file"  # in a connection's info: which file it opened
+_INCREMENTAL = 2  # as SQLite numbers its kinds of automatic vacuum
 WRITES = "mripacs_writes"  # execution option of connections that will write
 
 
@@ -93,7 +94,6 @@ def _open_sqlite(url: URL, foreign_keys: bool) -> Engine:
         max_overflow=POOL_OVERFLOW,
     )
     pragmas = (
-        "auto_vacuum=INCREMENTAL",  # of a new file; mripacs.store.space
         "journal_mode=WAL",
         "synchronous=FULL",
         f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
@@ -104,6 +104,7 @@ def _open_sqlite(url: URL, foreign_keys: bool) -> Engine:
         record.info[FILE] = _identity(path)
         connection.isolation_level = None  # the driver must not begin transactions of its own
         connection.text_factory = _read_text
+        _set_auto_vacuum(connection)
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
 
@@ -118,6 +119,14 @@ def _open_sqlite(url: URL, foreign_keys: bool) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _set_auto_vacuum(connection: sqlite3.Connection) -> None:
+    """Of a new file (mripacs.store.space). To set it takes the writers' lock, even where nothing changes: a reader that
+    needs one connection more must not wait for whoever writes.
+    """
+    if connection.execute("PRAGMA auto_vacuum").fetchone() != (_INCREMENTAL,):
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL").close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

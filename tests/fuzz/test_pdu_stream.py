@@ -151,9 +151,6 @@ BROKEN = {
         "    return self.get_request_before()\n"
         "Listener.get_request = slow\n"
     ),
-    "stores what has another UID": (
-        "from mripacs.ingest import receive\nreceive.index.check_identity = lambda *_: None\n"
-    ),
 }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,17 @@ class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSu
             assert seen() == ["1.1"]
             store.add(new_instance("1.2"))
             assert seen() == ["1.1", "1.2"]
+
+    def test_a_new_connection_does_not_wait_for_a_writer(self, empty_url: str) -> None:
+        """A reader beyond the pool opens a connection: that must not take the writers' lock."""
+        with Store.open(empty_url) as store:
+            store.add(new_instance("1.1"))
+            with closing(sqlite3.connect(empty_url.removeprefix("sqlite:///"), isolation_level=None)) as holder:
+                holder.execute("BEGIN IMMEDIATE")
+                start = time.monotonic()
+                with Store.open(empty_url) as another:
+                    assert another.identify("1.1") is not None
+                assert time.monotonic() - start < 5  # BUSY_TIMEOUT_S is 15
 
     def test_commits_are_durable(self, store: Store) -> None:
         with store._engine.connect() as connection:
