@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -201,6 +201,10 @@ class Archive:
         Raises DamagedInstanceError, PayloadError.
         """
         return self._previews.show(uid)
+
+    def with_preview(self, uids: Sequence[str]) -> frozenset[str]:
+        """Those of these instances, by served UID, that have a preview to show."""
+        return self._store.previews.shown(uids)
 
     def make_previews(self, ended: threading.Event) -> None:
         """Make previews, as the settings say, until `ended` is set; returns at once where they are off."""

@@ -7,7 +7,7 @@ is its version. Previews of an earlier model stay until the active one has made 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -144,6 +144,19 @@ class PreviewModels:
         if hashlib.sha256(row.data).digest() != bytes(row.digest):
             raise DamagedInstanceError(f"{uid}: the preview is not the one that was made")
         return StoredPreview(row.sop_instance_uid, row.model_id, bytes(row.data), row.made_at)
+
+    def shown(self, uids: Sequence[str]) -> frozenset[str]:
+        """Those of the instances served under these UIDs that have a preview with something to show."""
+        join = schema.preview.join(schema.instance, _preview.instance_id == _instance.id)
+        wanted = (
+            select(_instance.sop_instance_uid)
+            .select_from(join)
+            .where(
+                _instance.sop_instance_uid.in_(uids), _instance.state == schema.STORED, func.length(_preview.data) > 0
+            )
+        )
+        with self._reading() as connection:
+            return frozenset(connection.execute(wanted).scalars())
 
     def lacking(self, version: int, modalities: tuple[str, ...], after: int, count: int) -> list[tuple[int, str]]:
         """Row numbers above `after` and UIDs of up to `count` instances without a preview by that model, in order."""

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from mripacs.core.settings import Settings
-from mripacs.dicomweb.page import health, instance, login, pictures, storage, studies
+from mripacs.dicomweb.page import health, instance, login, pictures, storage, studies, thumbnails
 from mripacs.dicomweb.page.html import ROOT
 
 STATIC = StaticFiles(packages=[("mripacs.dicomweb.page", "static")])
@@ -22,5 +22,13 @@ async def _start(_: object) -> RedirectResponse:
 def routes(settings: Settings) -> Sequence[BaseRoute]:
     """Everything below `/node`, and the way there from `/` where no viewer is served."""
     start = [] if settings.web.viewer else [Route("/", _start)]
-    pages = [*studies.ROUTES, *instance.ROUTES, *pictures.ROUTES, *storage.ROUTES, *health.ROUTES, *login.ROUTES]
+    pages = [
+        *studies.ROUTES,
+        *instance.ROUTES,
+        *pictures.ROUTES,
+        *thumbnails.ROUTES,
+        *storage.ROUTES,
+        *health.ROUTES,
+        *login.ROUTES,
+    ]
     return [*start, Route(ROOT, _start), Mount(ROOT, routes=[Mount("/static", STATIC), Route("/", _start), *pages])]

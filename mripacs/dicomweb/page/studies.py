@@ -14,6 +14,7 @@ from starlette.routing import Route
 from mripacs.archive import Archive
 from mripacs.core.errors import UnknownInstanceError
 from mripacs.core.model import InstanceSelection, Level
+from mripacs.dicomweb.page import thumbnails
 from mripacs.dicomweb.page.html import page, render
 from mripacs.dicomweb.targets import archive_of, uid_of
 from mripacs.dicomweb.threads import in_thread
@@ -44,10 +45,13 @@ async def studies(request: Request) -> Response:
     number = max(1, int(asked["page"])) if asked.get("page", "").isdecimal() else 1
     found = await in_thread(search, archive_of(request), asked, (number - 1) * STUDIES_PER_PAGE)
     kept = {name: value for name, value in asked.items() if value and name != "page"}
+    shown = found[:STUDIES_PER_PAGE]
+    uids = [str(row["StudyInstanceUID"]) for row in shown]
     return render(
         request,
         "studies.html",
-        studies=found[:STUDIES_PER_PAGE],
+        studies=shown,
+        thumbnails=await in_thread(thumbnails.of_studies, archive_of(request), uids),
         asked=_form(asked),
         searching=bool(kept),
         number=number,
@@ -85,7 +89,9 @@ async def study(request: Request) -> Response:
     archive = archive_of(request)
     found = await in_thread(series_rows, archive, uid)
     totals = await in_thread(archive.series_totals, uid)
-    return render(request, "study.html", study=found[0], series=found, totals=totals)
+    uids = [str(row["SeriesInstanceUID"]) for row in found]
+    shown = await in_thread(thumbnails.of_series, archive, uid, uids)
+    return render(request, "study.html", study=found[0], series=found, totals=totals, thumbnails=shown)
 
 
 def series_rows(archive: Archive, study_uid: str, series_uid: str = "") -> list[Row]:
@@ -111,7 +117,16 @@ async def series(request: Request) -> Response:
     shown = order[start : start + INSTANCES_PER_PAGE]
     selection = InstanceSelection(sop_instance_uids=tuple(shown))
     identities = await in_thread(archive.select, selection) if shown else []
-    return render(request, "series.html", series=found, instances=identities, start=start, number=number, pages=pages)
+    return render(
+        request,
+        "series.html",
+        series=found,
+        instances=identities,
+        thumbnails=await in_thread(thumbnails.of_instances, archive, shown),
+        start=start,
+        number=number,
+        pages=pages,
+    )
 
 
 def _filled(row: Mapping[str, Any], keywords: tuple[str, ...]) -> Row:
