@@ -44,7 +44,7 @@ from mripacs.core.settings import Settings, load_settings
 from mripacs.dicom import datasets, part10
 from mripacs.ingest.policy import Policy
 from mripacs.ingest.receive import Ingest, inspect
-from mripacs.ingest.workers import Workers, start_workers
+from mripacs.ingest.workers import Workers, load_codec, start_workers
 from mripacs.previews import Previews
 from mripacs.retrieve.fetch import Retrieve
 from mripacs.retrieve.generations import Generations, GenerationsJob, run_generations
@@ -93,12 +93,15 @@ class Archive:
         )
 
     @classmethod
-    def open(cls, directory: Path | str | None = None, *, settings: Settings | None = None, workers: int = 0) -> Self:
+    def open(
+        cls, directory: Path | str | None = None, *, settings: Settings | None = None, workers: int | Workers = 0
+    ) -> Self:
         """Open an archive, creating it if it is not there.
 
         directory : folder of the embedded database; overrides the settings' one.
         settings : the whole configuration (`mripacs.load_settings`); defaults apply where it is None.
         workers : codec processes; 0 codes in the calling thread, which needs no `if __name__ == "__main__"` guard.
+        Workers that were started already are closed with the archive.
         Raises StoreError when the database cannot be opened, SchemaError when it needs an upgrade.
         """
         if settings is None:
@@ -107,7 +110,7 @@ class Archive:
             location = settings.archive.model_copy(update={"directory": Path(directory), "database_url": None})
             settings = settings.model_copy(update={"archive": location})
         store = Store.open(settings.database_url)
-        return cls(settings, store, start_workers(workers, _warm_up))
+        return cls(settings, store, start_workers(workers, load_codec) if isinstance(workers, int) else workers)
 
     def store(self, item: ReceivedObject | Path | str | bytes | Dataset) -> Receipt:
         """Store one object durably: a file's path, its bytes, a pydicom data set, or an object from the wire.
@@ -377,13 +380,6 @@ class Archive:
             return self.store(content)
         except MripacsError as error:
             return error
-
-
-def _warm_up() -> float:
-    """In a worker: compile or load the codec before the first object waits for it."""
-    from mripacs import codec  # noqa: PLC0415 - numba loads only where pixels are coded
-
-    return codec.warm_up()
 
 
 def explain_policy(path: Path, settings: Settings, calling_ae: str = "") -> Decision:

@@ -15,6 +15,7 @@ from mripacs.core.settings import Settings
 from mripacs.core.status import StatusServer
 from mripacs.dicomweb.process import WebProcess
 from mripacs.dimse import DicomServer
+from mripacs.ingest.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,9 @@ log = logging.getLogger(__name__)
 class Node:
     """Archive first, then the doors; doors close first. Use as a context manager, or `run_until_signal`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._archive = Archive.open(settings=settings, workers=settings.archive.workers)
+    def __init__(self, settings: Settings, workers: Workers | None = None) -> None:
+        """Open the archive. workers : codec processes that were started already; the node ends them."""
+        self._archive = Archive.open(settings=settings, workers=workers or settings.archive.workers)
         self._server = DicomServer(self._archive)
         self._ready = False
         self._status = StatusServer(self._facts)
@@ -52,13 +54,16 @@ class Node:
             self._status.start()
             self._archive.wait_until_ready()
             if self._web is not None:  # after the codec was compiled, so that its processes find it so
-                self._web.start()
+                self._web.launch()
             self._server.start()
+            if self._web is not None:
+                self._web.wait_until_ready()
             self._scrub.start()
             self._previews.start()
             self._ready = True
         except BaseException:
             self._stop_web()
+            self._server.stop()
             self._status.close()
             self._archive.close()
             raise
@@ -84,16 +89,21 @@ class Node:
             self._web.stop()
 
 
-def run_until_signal(settings: Settings, port_file: Path | None = None, web_port_file: Path | None = None) -> None:
+def run_until_signal(
+    settings: Settings,
+    port_file: Path | None = None,
+    web_port_file: Path | None = None,
+    workers: Workers | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM, then end in order.
 
     port_file, web_port_file : are written with the ports once they are listened on, for whoever started the node with
-    port 0.
+    port 0. workers : codec processes that were started already; the node ends them.
     """
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with Node(settings) as node:
+    with Node(settings, workers) as node:
         if web_port_file is not None and node.web_port is not None:
             web_port_file.write_text(f"{node.web_port}\n", encoding="ascii")
         if port_file is not None:

@@ -45,6 +45,12 @@ def serve(
         from mripacs.dicomweb import viewer_build  # noqa: PLC0415 - as below
 
         viewer_build.ensure()
-    from mripacs.node import run_until_signal  # noqa: PLC0415 - `mripacs --help` stays light
+    from mripacs.ingest.workers import load_codec, start_workers  # noqa: PLC0415 - `mripacs --help` stays light
 
-    run_until_signal(settings, port_file, web_port_file)
+    codec_workers = start_workers(settings.archive.workers, load_codec)  # they load beside what follows, not after it
+    try:
+        from mripacs.node import run_until_signal  # noqa: PLC0415 - as above
+
+        run_until_signal(settings, port_file, web_port_file, codec_workers)
+    finally:
+        codec_workers.close()

@@ -46,12 +46,20 @@ class WebProcess:
         return int(self._socket.getsockname()[1]) if self._socket else self._settings.web.port
 
     def start(self) -> None:
+        """`launch` and `wait_until_ready`."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
         """Listen and start the process. SettingsError when the address cannot be taken or a file of TLS is wrong."""
         from mripacs.dicomweb.server import check  # noqa: PLC0415 - the node itself needs no web framework
 
         check(self._settings)
         self._socket = _listen(self._settings.web.host, self._settings.web.port)
         self._launch()
+
+    def wait_until_ready(self) -> None:
+        """Return when the process serves; it is replaced from then on. Raises SettingsError when it ends instead."""
         self._await_ready()
         self._supervisor.start()
         log.info("DICOMweb listens on %s:%d", self._settings.web.host, self.port)

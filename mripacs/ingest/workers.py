@@ -110,6 +110,14 @@ def start_workers(count: int, warm_up: Callable[[], object]) -> Workers:
     return ProcessWorkers(count, warm_up) if count else InCaller()
 
 
+def load_codec() -> None:
+    """In a worker: load what jobs run, and compile or load the codec, before the first object waits for it."""
+    from mripacs import codec  # noqa: PLC0415 - numba loads only where pixels are coded
+    from mripacs.ingest import compress  # noqa: F401, PLC0415 - as above
+
+    codec.warm_up()
+
+
 def _nothing() -> None:
     """A job that is done as soon as a process is ready for jobs."""
 
