@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Protocol, Self
 from mripacs.core.errors import PeerError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mripacs.core.settings import Settings
 
 ROOT = "/dicom-web"
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")  # where Debian's orthanc-dicomweb puts it
+BOUNDARY = "mripacs-bench"
 START_S = 60.0
 TIMEOUT_S = 300.0
 
@@ -70,20 +71,32 @@ class OurServer:
 
 
 class OrthancServer:
-    """Orthanc with SQLite and files in `folder`, the DICOMweb plug-in loaded, everything else off."""
+    """Orthanc with SQLite and files in `folder`, the DICOMweb plug-in loaded, everything else off.
 
-    name = "Orthanc"
+    more : settings of Orthanc's beside these, or in their place.
+    """
 
-    def __init__(self, folder: Path, program: str = "Orthanc") -> None:
+    def __init__(
+        self, folder: Path, program: str = "Orthanc", more: Mapping[str, object] | None = None, name: str = "Orthanc"
+    ) -> None:
+        self.name = name
         self._folder = folder
+        self._more = more or {}
         self._program = shutil.which(program) or shutil.which(program, path="/usr/sbin")
         self._process: subprocess.Popen[bytes] | None = None
-        self._port = _free_port()
+        self._port = free_port()
 
     @property
     def port(self) -> int:
         """Where it listens."""
         return self._port
+
+    @property
+    def pid(self) -> int:
+        """Of its process. Raises PeerError when it does not run."""
+        if self._process is None:
+            raise PeerError(f"{self.name} does not run")
+        return self._process.pid
 
     def __enter__(self) -> Self:
         if self._program is None or not PLUGIN.exists():
@@ -118,6 +131,7 @@ class OrthancServer:
             "Plugins": [str(PLUGIN)],
             "DicomWeb": {"Enable": True, "Root": f"{ROOT}/", "EnableWado": True, "StudiesMetadata": "Full",
                          "SeriesMetadata": "Full"},
+            **self._more,
         }  # fmt: skip
 
     def _await_answer(self) -> None:
@@ -149,13 +163,20 @@ def get(asked: http.client.HTTPConnection, path: str, accept: str = "application
     return _exchange(asked, "GET", path, None, {"Accept": accept})
 
 
-def post(asked: http.client.HTTPConnection, path: str, content: bytes) -> bytes:
-    """Store one Part 10 file. Raises PeerError when it is not taken."""
-    boundary = "mripacs-bench"
-    body = b"".join(
-        (f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode(), content, f"\r\n--{boundary}--".encode())
-    )
-    content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
+def post(asked: http.client.HTTPConnection, path: str, *contents: bytes) -> bytes:
+    """Store Part 10 files by one request. Raises PeerError when they are not taken."""
+    return post_body(asked, path, multipart(contents))
+
+
+def multipart(contents: Iterable[bytes]) -> bytes:
+    """The body of a request that stores Part 10 files."""
+    opening = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    return b"".join(b"%b%b\r\n" % (opening, content) for content in contents) + f"--{BOUNDARY}--".encode()
+
+
+def post_body(asked: http.client.HTTPConnection, path: str, body: bytes) -> bytes:
+    """Store what `multipart` made. Raises PeerError when it is not taken."""
+    content_type = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
     return _exchange(asked, "POST", path, body, {"Content-Type": content_type, "Accept": "application/dicom+json"})
 
 
@@ -176,7 +197,8 @@ def _exchange(
     return body
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
