@@ -120,7 +120,7 @@ class Archive:
         if isinstance(item, ReceivedObject):
             received = item
         elif isinstance(item, Path | str | bytes):
-            received = part10.read_part10(item)
+            received = part10.read_part10(item, self.settings.limits.max_object_bytes)
         else:
             received = datasets.from_dataset(item)
         receipt = self._ingest.receive(received)

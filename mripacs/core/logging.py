@@ -18,7 +18,10 @@ from mripacs.core.settings import LogSettings
 LOGGER_NAME = "mripacs"
 
 # What a peer sends (titles, UIDs) may hold control characters; escaped, one record stays one line.
-CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+# Unicode has more that end a line or turn its direction.
+CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
+    code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
 
 
 def configure_logging(settings: LogSettings) -> None:

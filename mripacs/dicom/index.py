@@ -102,5 +102,10 @@ def check_identity(attributes: IndexAttributes, sop_class_uid: str, sop_instance
 def _check_uid(keyword: str, uid: str) -> None:
     if not uid:
         raise InvalidIdentityError(f"the data set has no {keyword}")
+    check_uid(keyword, uid)
+
+
+def check_uid(what: str, uid: str) -> None:
+    """Raise InvalidIdentityError, which names `what`, unless it is one: UIDs become paths and lines of headers."""
     if len(uid) > _LONGEST_UID or not _UID.fullmatch(uid):
-        raise InvalidIdentityError(f"{keyword} is no UID: {uid[:_LONGEST_UID]!r}")
+        raise InvalidIdentityError(f"{what} is no UID: {uid[:_LONGEST_UID]!r}")

@@ -33,14 +33,18 @@ MEMO_BYTES = 256  # values up to that length are decoded once for all data sets 
 MEMO_VALUES = 32768  # of them
 MEMO_SEQUENCE_BYTES = 2048  # and whole sequences up to that: codes and references, the same in every slice
 MEMO_SEQUENCES = 4096
+# Sequences in sequences that a model shows; below, they are empty. Real ones have 6. Writers of JSON stop at 254 nested
+# values, three for each level, and then the whole study would have no metadata.
+MAX_DEPTH = 64
 UTF8 = {"vr": "CS", "Value": ["ISO_IR 192"]}  # JSON and XML are UTF-8, whatever the data set was (PS3.18 F.2.1.2)
 
 
 def to_json_model(dataset: bytes, dataset_map: DatasetMap, bulk_uri: BulkUri) -> Model:
     """The DICOM JSON model of a data set's top-level elements and all below them, in the order of their tags.
 
-    Group lengths are left out. Pixel Data, and binary values over INLINE_BYTES, become BulkDataURIs; values that VR
-    and JSON cannot hold become text. Raises RefusedError for sequences that cannot be understood.
+    Group lengths are left out; sequences below MAX_DEPTH are empty. Pixel Data, and binary values over INLINE_BYTES,
+    become BulkDataURIs; values that VR and JSON cannot hold become text. Raises RefusedError for sequences that
+    cannot be understood.
     """
     signed = int_value(dataset, dataset_map, PIXEL_REPRESENTATION) == 1
     reader = _Reader(dataset, dataset_map, bulk_uri, encodings_in(dataset, dataset_map), signed)
@@ -114,9 +118,9 @@ class _Reader:
 
     def _begin_sequence(self, stack: list[_Level], token: Token, _: bytes) -> None:
         top = stack[-1]
-        path = f"{top.path}{token.tag:08X}"
-        opened = _Level(path, top.encodings, top.signed)
-        top.elements[f"{token.tag:08X}"] = {"vr": "SQ", "Value": opened.items}
+        too_deep = len(stack) > 2 * MAX_DEPTH  # each has its level and its item's
+        opened = _Level("" if too_deep else f"{top.path}{token.tag:08X}", top.encodings, top.signed)
+        top.elements[f"{token.tag:08X}"] = {"vr": "SQ"} if too_deep else {"vr": "SQ", "Value": opened.items}
         stack.append(opened)
 
     def _end_sequence(self, stack: list[_Level], token: Token, _: bytes) -> None:

@@ -36,13 +36,13 @@ SERIES_INSTANCE_UID = 0x0020000E
 SOP_INSTANCE_UID = 0x00080018
 
 
-def read_part10(file: Path | str | bytes) -> ReceivedObject:
+def read_part10(file: Path | str | bytes, max_inflated_bytes: int = MAX_INFLATED_BYTES) -> ReceivedObject:
     """The object in a Part 10 file, a file that lacks preamble or meta information, or a bare data set.
 
     file : a path, or the file's bytes. The UIDs are the data set's own ("" when it has none): many an anonymiser leaves
     old ones in the file meta information. Without that the encoding is guessed from the first element. The data set's
     bytes stay as they are, deflated ones deflated. Raises NotDicomError for anything else, RefusedError when the file
-    cannot be read.
+    cannot be read, ObjectTooLargeError for more than `max_inflated_bytes` in a deflated one.
     """
     content = file if isinstance(file, bytes) else _read(Path(file))
     starts = (at + len(MAGIC) for at in (PREAMBLE_BYTES, 0) if content[at : at + len(MAGIC)] == MAGIC)
@@ -51,15 +51,15 @@ def read_part10(file: Path | str | bytes) -> ReceivedObject:
     if len(dataset) < 8:
         raise NotDicomError(f"{len(content)} bytes without a data set in them")
     syntax = meta.get(TRANSFER_SYNTAX_UID) or guess_syntax(dataset)
-    bare = plain(dataset, syntax, MAX_INFLATED_BYTES)
+    bare = plain(dataset, syntax, max_inflated_bytes)
     dataset_map = scan(bare, syntax)
     sop_class_uid = text_value(bare, dataset_map, SOP_CLASS_UID)
     return ReceivedObject(dataset, syntax, sop_class_uid, text_value(bare, dataset_map, SOP_INSTANCE_UID), "import")
 
 
-def study_and_series(received: ReceivedObject) -> tuple[str, str]:
+def study_and_series(received: ReceivedObject, max_inflated_bytes: int = MAX_INFLATED_BYTES) -> tuple[str, str]:
     """Study and Series Instance UID of an object, "" where it has none. Raises RefusedError when it cannot be read."""
-    bare = plain(received.dataset, received.transfer_syntax, MAX_INFLATED_BYTES)
+    bare = plain(received.dataset, received.transfer_syntax, max_inflated_bytes)
     dataset_map = scan(bare, received.transfer_syntax)
     return text_value(bare, dataset_map, STUDY_INSTANCE_UID), text_value(bare, dataset_map, SERIES_INSTANCE_UID)
 

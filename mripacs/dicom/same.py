@@ -28,6 +28,7 @@ _TEXT_VRS = frozenset(
 )
 _OPAQUE_VRS = (None, "UN", "OB")  # what a sequence can look like to a peer that does not know the private element
 _ITEM_START = b"\xfe\xff\x00\xe0"
+MAX_HIDDEN = 8  # sequences hidden in each other; each costs a call and a copy. Deeper ones are compared as bytes
 
 Canonical = list[tuple[object, ...]]
 
@@ -74,22 +75,25 @@ def _canonical(read: _Read, ignored: frozenset[int]) -> Canonical:
     return found
 
 
-def _entries(token: Token, value: bytes) -> Iterator[tuple[object, ...]]:
+def _entries(token: Token, value: bytes, hidden: int = 0) -> Iterator[tuple[object, ...]]:
     if token.kind is not Kind.ELEMENT:
         yield token.kind, token.tag, value
     elif token.tag & 0xFFFF:
-        yield from _hidden_sequence(token, value) or [(token.kind, token.tag, _comparable(token, value))]
+        yield from _hidden_sequence(token, value, hidden) or [(token.kind, token.tag, _comparable(token, value))]
 
 
-def _hidden_sequence(token: Token, value: bytes) -> Canonical:
-    """The entries of a sequence that its writer did not know as one (PS3.5 6.2.2: implicit little endian inside UN)."""
-    if token.vr not in _OPAQUE_VRS or not value.startswith(_ITEM_START):
+def _hidden_sequence(token: Token, value: bytes, hidden: int) -> Canonical:
+    """The entries of a sequence that its writer did not know as one (PS3.5 6.2.2: implicit little endian inside UN).
+
+    hidden : how many such sequences it is in.
+    """
+    if hidden == MAX_HIDDEN or token.vr not in _OPAQUE_VRS or not value.startswith(_ITEM_START):
         return []
     try:
         inner = [
             entry
             for each in walk(value, 0, len(value), IMPLICIT, in_sequence=True)
-            for entry in _entries(each, value[each.start : each.end] if each.kind is Kind.ELEMENT else b"")
+            for entry in _entries(each, value[each.start : each.end] if each.kind is Kind.ELEMENT else b"", hidden + 1)
         ]
     except RefusedError:
         return []

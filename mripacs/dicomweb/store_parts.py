@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +30,35 @@ PART_TYPES = (DICOM, JSON, XML)  # what the `type` parameter of a body may say
 IN_MEMORY_BYTES = 4 << 20  # of one part; beyond that it goes to a temporary file
 IN_FLIGHT_PER_WORKER = 2  # instances stored at once for each codec process: one coded, one committed
 DOOR = "STOW-RS"
+# Of a metadata part. `[{},{},...]` becomes 25 times as much in memory, `<a/><a/>...` 40 times; an instance has 24 KB.
+MAX_METADATA_BYTES = 16 << 20
+MAX_MODELS = 10_000  # in one request
+WAITING_IN_MEMORY_BYTES = 64 << 20  # metadata and bulk data that wait until the body ends; beyond that, on disk
+
+
+class Shelf:
+    """Parts that wait, one behind the other in one file: a file for each would use up those that may be open."""
+
+    def __init__(self) -> None:
+        self._file = SpooledTemporaryFile(WAITING_IN_MEMORY_BYTES)  # noqa: SIM115 - `close` is called by Intake
+        self._lock = threading.Lock()
+
+    def add(self, content: IO[bytes]) -> int:
+        """Copy all of it; gives where it begins."""
+        content.seek(0)
+        start = self._file.seek(0, os.SEEK_END)
+        shutil.copyfileobj(content, self._file)
+        return start
+
+    def read(self, start: int, size: int) -> bytes:
+        """Thread-safe, once nothing is added any more."""
+        with self._lock:
+            self._file.seek(start)
+            return self._file.read(size)
+
+    def close(self) -> None:
+        """Forget them."""
+        self._file.close()
 
 
 @dataclass(slots=True)
@@ -39,8 +70,8 @@ class Incoming:
     transfer_syntax: str | None
     limit: int
     spool: IO[bytes] = field(default_factory=lambda: SpooledTemporaryFile(IN_MEMORY_BYTES))  # noqa: SIM115 - Intake's
-    lock: threading.Lock = field(default_factory=threading.Lock)  # bulk data that several instances name
     size: int = 0
+    shelf: tuple[Shelf, int] | None = None  # where it waits, and from where on
 
     def write(self, content: bytes) -> None:
         """Keep some bytes; beyond the limit they are only counted."""
@@ -52,8 +83,17 @@ class Incoming:
         """All of it. Raises ObjectTooLargeError when it was larger than the limit."""
         if self.size > self.limit:
             raise ObjectTooLargeError(f"the part has {self.size} bytes, {self.limit} are allowed")
+        if self.shelf is not None:
+            shelf, start = self.shelf
+            return shelf.read(start, self.size)
         self.spool.seek(0)
         return self.spool.read()
+
+    def wait_on(self, shelf: Shelf) -> None:
+        """Keep it there until the body ends."""
+        if self.size <= self.limit:
+            self.shelf = shelf, shelf.add(self.spool)
+        self.spool.close()
 
 
 class Intake:
@@ -70,12 +110,14 @@ class Intake:
         self._part: Incoming | None = None
         self._models: list[Incoming] = []
         self._bulk: dict[str, Incoming] = {}
+        self._shelf = Shelf()
         self._strays: list[Outcome] = []
 
     def begin(self, headers: dict[str, str]) -> None:
         """A part begins. Raises RequestError 400 for headers that cannot be read."""
         media_type, parameters, _ = read_media_type(headers.get("content-type", "application/dicom"))
-        self._part = Incoming(headers, media_type, parameters.get("transfer-syntax"), self._limit)
+        limit = min(self._limit, MAX_METADATA_BYTES) if media_type in (*JSON_TYPES, XML) else self._limit
+        self._part = Incoming(headers, media_type, parameters.get("transfer-syntax"), limit)
 
     def write(self, content: bytes) -> None:
         """Some of its bytes."""
@@ -93,16 +135,23 @@ class Intake:
         if part.media_type == DICOM:
             await self._start(lambda: self._store_part(part))
         elif part.media_type in (*JSON_TYPES, XML):
+            part.wait_on(self._shelf)
             self._models.append(part)
         elif location := part.headers.get("content-location"):
+            part.wait_on(self._shelf)
             self._bulk[location] = part
         else:
             self._strays.append(Outcome.failed(RequestError(400, f"a part of type {part.media_type} is no instance")))
 
     async def outcomes(self) -> list[Outcome]:
-        """What became of each instance, in their order."""
+        """What became of each instance, in their order. Raises RequestError 413 for more than MAX_MODELS."""
+        taken = 0
         for part in self._models:
-            for model in await in_thread(_models, part):
+            models = await in_thread(_models, part)
+            taken += len(models)
+            if taken > MAX_MODELS:
+                raise RequestError(413, f"a request may describe {MAX_MODELS} instances: send fewer at once")
+            for model in models:
                 await self._start(lambda model=model: self._store_model(model))
         return [*(await asyncio.gather(*self._tasks)), *self._strays]
 
@@ -110,8 +159,9 @@ class Intake:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        for part in (*self._models, *self._bulk.values(), *([self._part] if self._part else [])):
-            part.spool.close()
+        self._shelf.close()
+        if self._part is not None:
+            self._part.spool.close()
 
     async def _start(self, job: Any) -> None:
         await self._places.acquire()
@@ -128,7 +178,7 @@ class Intake:
         """In a thread."""
         with part.spool:
             try:
-                received = part10.read_part10(part.read())
+                received = part10.read_part10(part.read(), self._limit)
             except MripacsError as error:
                 return Outcome.failed(error)
         return self._store(received)
@@ -144,7 +194,7 @@ class Intake:
         received = replace(received, source=DOOR, calling_ae=self._source.calling_ae, peer=self._source.peer)
         uids = (received.sop_class_uid, received.sop_instance_uid)
         try:
-            study, series = part10.study_and_series(received)
+            study, series = part10.study_and_series(received, self._limit)
             if self._study is not None and study != self._study:
                 raise InvalidIdentityError("Study Instance UID is not the one in the URL")
             return Outcome.of(self._archive.store(received), *uids, study, series)
@@ -160,8 +210,7 @@ class _Bulk(Mapping[str, BulkPart]):
 
     def __getitem__(self, uri: str) -> BulkPart:
         part = self._parts[uri]
-        with part.lock:
-            return BulkPart(part.read(), _syntax_of(part))
+        return BulkPart(part.read(), _syntax_of(part))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._parts)

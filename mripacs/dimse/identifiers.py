@@ -17,9 +17,13 @@ from pynetdicom.dsutils import decode
 
 from mripacs.core.errors import QueryError
 from mripacs.core.model import Level
+from mripacs.dicom.transfer_syntax import inflate, is_deflated
 from mripacs.retrieve.matching import parse_level
 
 MAX_ELEMENTS = 512  # in an identifier; real ones have some dozens
+# Of an identifier, or of what a request for commitment refers to: MAX_REFERENCES of them. pydicom makes 15 to 40 bytes
+# of each.
+MAX_BYTES = 16 << 20
 
 
 def read_identifier(event: evt.Event) -> Dataset:
@@ -29,10 +33,13 @@ def read_identifier(event: evt.Event) -> Dataset:
 
 def decode_identifier(encoded: BytesIO | None, syntax: UID) -> Dataset:
     """An identifier from its bytes in the context's transfer syntax. Raises QueryError when it is no data set."""
+    size = encoded.getbuffer().nbytes if encoded else 0
+    if size > MAX_BYTES:
+        raise QueryError(f"the identifier has {size} bytes, {MAX_BYTES} are allowed")
     try:
-        identifier: Dataset = decode(
-            encoded or BytesIO(), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated
-        )
+        if encoded and is_deflated(syntax):  # pydicom would inflate without a bound
+            encoded = BytesIO(inflate(encoded.getvalue(), MAX_BYTES))
+        identifier: Dataset = decode(encoded or BytesIO(), syntax.is_implicit_VR, syntax.is_little_endian, False)
     except Exception as error:  # pydicom raises whatever its readers meet in hostile bytes
         raise QueryError(f"the identifier is no data set: {type(error).__name__}") from error
     check_decodable(identifier)

@@ -54,6 +54,7 @@ def inspect(received: ReceivedObject, policy: Policy, limits: LimitSettings) -> 
             f"the data set has {len(received.dataset)} bytes, {limits.max_object_bytes} are allowed"
         )
     syntax = received.transfer_syntax
+    index.check_uid("TransferSyntaxUID", syntax)
     plain = transfer_syntax.plain(received.dataset, syntax, limits.max_object_bytes)
     dataset_map = scan.scan(plain, syntax)
     attributes = index.index_attributes(plain, dataset_map, syntax)
