@@ -31,6 +31,9 @@ def group() -> None:
 def train(
     folders: Annotated[list[Path], typer.Argument(help="Folders of DICOM files: single-frame grey MR images count.")],
     out: Annotated[Path, typer.Option(help="File to write the tables to.")],
+    start: Annotated[
+        Path | None, typer.Option(help="Tables to go on from, with one more round.", exists=True, dir_okay=False)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn at random.")] = 1,
     scale: Annotated[float, typer.Option(min=0.01, max=10, help="Share of the usual work, for a quick try.")] = 1.0,
     as_json: AsJson = False,
@@ -45,7 +48,9 @@ def train(
     slices = load_slices(find_items(folders, MAX_FILE_BYTES), PER_SERIES)
     trained_on, held_out = _split(slices)
     plan = small_train.Plan(seed=seed).scaled(scale)
-    tables = small_train.train([each.pixels for each in trained_on], plan, lambda line: typer.echo(line, err=True))
+    before = None if start is None else small_tables.SmallTables.from_bytes(start.read_bytes())
+    images = [each.pixels for each in trained_on]
+    tables = small_train.train(images, plan, lambda line: typer.echo(line, err=True), before)
     content = tables.to_bytes()
     out.write_bytes(content)
     measured = small_train.measure(

@@ -18,7 +18,17 @@ pytestmark = pytest.mark.slow
 RELEASE, PYTHON = "bookworm", "3.11"  # Debian's Python of that release
 MIRROR = "http://deb.debian.org/debian"
 WHEELS = ("manylinux2014_aarch64", "manylinux_2_27_aarch64", "manylinux_2_28_aarch64")
-NAMES = ("v1-k", "v1-row", "v2-odd", "v2-k", "v2-small-tiny", "v2-small-k", "v2-small-odd", "v2-small-int16-5")
+NAMES = (
+    "v1-k",
+    "v1-row",
+    "v2-odd",
+    "v2-k",
+    "v2-small-tiny",
+    "v2-small-odd",
+    "v2-small2-k",
+    "v2-small2-odd",
+    "v2-small2-int16-5",
+)
 
 # The package's own __init__ needs pydantic, of which the codec has no need: a bare package stands in for it.
 DECODE = """

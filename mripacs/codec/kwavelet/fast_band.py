@@ -45,7 +45,7 @@ from mripacs.codec.kwavelet.fast_shapes import (
 from mripacs.codec.kwavelet.fast_side import logarithm
 from mripacs.codec.kwavelet.jit import compiled, inlined, narrow, place, wide
 
-ABOVE = 2  # zero rows above a band
+RING = 3  # rows kept: the one at hand and two above. A plane of the band's size costs more to have than to use
 BESIDE = 4  # zero columns on each side
 LARGEST_NEIGHBOUR = 63
 LARGEST_SIGNED_INDEX = 3
@@ -71,17 +71,19 @@ def code_band(
 ) -> None:
     """Code the band (rows, columns); fills `indices` when decoding. size, lean : shares of `fast_side`."""
     rows, columns = indices.shape
-    logs = np.zeros((rows + ABOVE, columns + 2 * BESIDE), np.float32)
+    logs = np.zeros((RING, columns + 2 * BESIDE), np.float32)
     signed = np.zeros_like(logs)
     magnitudes = np.zeros_like(logs)
     window = np.empty(columns + 2 * BESIDE, np.float32)
     sizes, leans = np.empty(columns, np.int32), np.empty(columns, np.int32)
     groups = np.empty(2 * -(-columns // GROUP), np.int32)
     for i in range(rows):
-        _sizes(size[i], logs[i], logs[i + 1], magnitudes[i], magnitudes[i + 1], near.size_above, window, sizes)
-        _leans(lean[i], signed[i], signed[i + 1], near.lean_above, leans)
-        y = i + ABOVE
+        y, y_1, y_2 = i % RING, (i + 2) % RING, (i + 1) % RING
+        _sizes(size[i], logs[y_2], logs[y_1], magnitudes[y_2], magnitudes[y_1], near.size_above, window, sizes)
+        _leans(lean[i], signed[y_2], signed[y_1], near.lean_above, leans)
         _groups(sizes, indices[i], groups)
+        for j in range(logs.shape[1]):
+            logs[y, j], signed[y, j], magnitudes[y, j] = 0, 0, 0
         _code_row(coder, band_class, near, sizes, leans, logs[y], signed[y], magnitudes[y], groups, indices[i])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mripacs.codec.kwavelet.bands import layout
-from mripacs.codec.kwavelet.fast_frame import code_frame
+from mripacs.codec.kwavelet.fast_frame import code_frame, room
 from mripacs.codec.kwavelet.fast_range import POSITION, WORDS_MISSING, decoder, encoder, finish
 from mripacs.codec.kwavelet.fast_tables import FastTables, shipped
 from mripacs.codec.kwavelet.kernel import Quantised
@@ -26,7 +26,8 @@ def encode(quantised: Quantised, tables: FastTables | None = None) -> bytes:
         words, registers = encoder(capacity)
         coder = tables.coder(words, registers, decoding=False)
         indices = quantised.indices.copy()
-        code_frame(coder, tables.forms, layout(rows, columns), step_table(rows, columns)[quantised.step], indices)
+        bands, steps = layout(rows, columns), step_table(rows, columns)[quantised.step]
+        code_frame(coder, tables.forms, bands, steps, room(rows, columns), indices)
         stream = finish(words, registers)
         if stream is not None:
             return stream
@@ -41,7 +42,8 @@ def decode(stream: bytes, rows: int, columns: int, step: int, tables: FastTables
     words, registers = decoder(stream)
     indices = np.zeros((rows, columns), np.int32)
     bands, steps = layout(rows, columns), step_table(rows, columns)[step]
-    code_frame(tables.coder(words, registers, decoding=True), tables.forms, bands, steps, indices)
+    coder = tables.coder(words, registers, decoding=True)
+    code_frame(coder, tables.forms, bands, steps, room(rows, columns), indices)
     if registers[POSITION] > words.size + WORDS_MISSING:
         raise PayloadError("the coded bands end too early")
     if not within_limit(indices, bands, steps):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mripacs.codec.kwavelet import fast_side
 from mripacs.codec.kwavelet.bands import Band, corner, layout, subbands
 from mripacs.codec.kwavelet.fast_band import LARGEST_NEIGHBOUR
-from mripacs.codec.kwavelet.fast_frame import Forms, band_maps
+from mripacs.codec.kwavelet.fast_frame import Forms, fill_maps
 from mripacs.codec.kwavelet.fast_shapes import (
     AROUND,
     CLASSES,
@@ -98,7 +98,7 @@ def samples(frame: Quantised, generator: np.random.Generator) -> list[tuple[int,
 
 
 def _sample(indices: NDArray[np.int32], b: int, low: NDArray[np.float32], generator: np.random.Generator) -> Sample:
-    bands, table = subbands(*indices.shape), layout(*indices.shape)
+    bands = subbands(*indices.shape)
     band = bands[b]
     values = indices[band.region].astype(np.float32)
     y, x = np.divmod(generator.permutation(values.size)[:ROWS_PER_BAND], values.shape[1])
@@ -109,15 +109,25 @@ def _sample(indices: NDArray[np.int32], b: int, low: NDArray[np.float32], genera
     size[:, :PATCH_SIZE] = np.abs(lean[:, :PATCH_SIZE])
     size[:, SIZE_ACTIVITY] = _activity(low, band, values.shape)[y, x]
     if b > 3:
-        logs, _ = band_maps(indices, table[b - 3])
+        logs, _ = _maps(indices[bands[b - 3].region])
         size[:, SIZE_PARENT] = logs[np.minimum(y >> 1, logs.shape[0] - 1), np.minimum(x >> 1, logs.shape[1] - 1)]
     for k in range(band.orientation):
-        logs, signed = (_fitted(plane, values.shape) for plane in band_maps(indices, table[b - band.orientation + k]))
+        logs, signed = (
+            _fitted(plane, values.shape) for plane in _maps(indices[bands[b - band.orientation + k].region])
+        )
         size[:, SIZE_SISTERS + k] = logs[y, x]
         for place in range(AROUND):
             lean[:, LEAN_SISTERS + AROUND * k + place] = signed[y + place // 3, x + place % 3]
     _fill_neighbours(values, y, x, size, lean)
     return Sample(values[y, x], size, lean)
+
+
+def _maps(band: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Logarithms of a band's 3 x 3 sums, and its clipped indices with a border of one."""
+    bordered = (band.shape[0] + 2, band.shape[1] + 2)
+    logs, signed = np.empty(band.shape, np.float32), np.empty(bordered, np.float32)
+    fill_maps(np.ascontiguousarray(band), np.empty(bordered, np.float32), signed, logs)
+    return logs, signed
 
 
 def _activity(low: NDArray[np.float32], band: Band, shape: tuple[int, ...]) -> NDArray[np.float32]:

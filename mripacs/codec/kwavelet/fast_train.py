@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet.bands import layout
 from mripacs.codec.kwavelet.fast_fit import fit
-from mripacs.codec.kwavelet.fast_frame import code_frame
+from mripacs.codec.kwavelet.fast_frame import code_frame, room
 from mripacs.codec.kwavelet.fast_range import COUNT_MASK, encoder
 from mripacs.codec.kwavelet.fast_tables import FastTables, untrained
 from mripacs.codec.kwavelet.kernel import Quantised
@@ -47,7 +47,7 @@ def learn(tables: FastTables, frames: Sequence[Quantised]) -> FastTables:
     coder = tables.coder(words, registers, decoding=False)
     for frame in frames:
         bands, steps = layout(*frame.indices.shape), step_table(*frame.indices.shape)[frame.step]
-        code_frame(coder, tables.forms, bands, steps, frame.indices.copy())
+        code_frame(coder, tables.forms, bands, steps, room(*frame.indices.shape), frame.indices.copy())
     return replace(tables, slots=coder.slots)
 
 

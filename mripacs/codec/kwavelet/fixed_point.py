@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +24,16 @@ class FixedPoint:
     coefficients: NDArray[np.float64]  # W y
 
 
-def settle(first: Quantised, pixels: NDArray[np.int32], clip: ClipRange) -> FixedPoint | None:
+def settle(
+    first: Quantised,
+    pixels: NDArray[np.int32],
+    clip: ClipRange,
+    acceptable: Callable[[NDArray[np.int32]], bool] = lambda _: True,
+) -> FixedPoint | None:
     """Iterate y <- D(Q(W y)) at constant step from `pixels` = D(first) until the indices stay as they are.
 
-    None if MAX_ROUNDS do not get there. `clip` must hold `pixels`; any range of the pixels' own does just as well
-    afterwards (docs: clip range).
+    None if MAX_ROUNDS do not get there, or once `acceptable` says no to the pixels of a round. `clip` must hold
+    `pixels`; any range of the pixels' own does just as well afterwards (docs: clip range).
     """
     quantised = first
     for _ in range(MAX_ROUNDS):
@@ -37,6 +43,8 @@ def settle(first: Quantised, pixels: NDArray[np.int32], clip: ClipRange) -> Fixe
             return FixedPoint(again, pixels, coefficients)
         quantised = again
         pixels = decode(quantised, clip)
+        if not acceptable(pixels):
+            return None
     return None
 
 

@@ -24,7 +24,7 @@ def compiled(function: Kernel) -> Kernel:
 
 def inlined(function: Kernel) -> Kernel:
     """A function compiled into its callers: for inner loops, where passing arrays costs three times the work."""
-    kernel: Kernel = njit(cache=True, inline="always")(function)
+    kernel: Kernel = njit(cache=True, forceinline=True)(function)
     return kernel
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet import lifting, quantiser, sparser, swift_lifting, swift_quantiser
 from mripacs.codec.kwavelet.bands import layout
+from mripacs.codec.kwavelet.scratch import scratch
 from mripacs.codec.kwavelet.steps import step_table
 
 
@@ -67,7 +68,8 @@ def quantise(coefficients: NDArray[np.float64], step: int) -> Quantised:
 def quantise_sparsely(coefficients: NDArray[np.float64], step: int) -> Quantised:
     """Q at grid step `step` less the coefficients that are not worth their bits (`sparser`)."""
     rows, columns = coefficients.shape
-    indices, sparse = quantise(coefficients, step).indices, np.empty((rows, columns), np.int32)
+    indices, sparse = scratch("indices", (rows, columns), np.int32), np.empty((rows, columns), np.int32)
+    swift_quantiser.quantise(coefficients, layout(rows, columns), step_table(rows, columns)[step], indices)
     kept = sparser.drop_lonely(coefficients, layout(rows, columns), step_table(rows, columns)[step], indices, sparse)
     return Quantised(sparse, step, int(kept))
 
@@ -76,7 +78,7 @@ def decode(quantised: Quantised, clip: ClipRange) -> NDArray[np.int32]:
     """D: pixels (rows, columns) within `clip`. The indices must be `within_limit`."""
     rows, columns = quantised.indices.shape
     steps = step_table(rows, columns)[quantised.step]
-    coefficients = np.empty((rows, columns), np.float64)
+    coefficients = scratch("coefficients", (rows, columns), np.float64)
     swift_quantiser.dequantise(quantised.indices, layout(rows, columns), steps, coefficients)
     pixels = np.empty((rows, columns), np.int32)
     levels = lifting.level_count(rows, columns)

@@ -17,11 +17,18 @@ from mripacs.core.model import Effort
 
 CONTEXTS = 0  # mixed contexts; all that version 1 wrote
 FAST = 1  # one context a decision, chosen by trained linear forms
-SMALL = 2  # nets with the tables that ship
+SMALL_FIRST = 2  # nets with the first tables that shipped
 SMALL_NAMED = 3  # nets with other tables, named at the start of the stream
+SMALL = 4  # nets with the second tables that shipped
 
 # Mode -> module of this package; loaded when first used, since each brings its tables.
-_MODULES = {CONTEXTS: "context_coder", FAST: "fast_coder", SMALL: "small_coder", SMALL_NAMED: "small_named_coder"}
+_MODULES = {
+    CONTEXTS: "context_coder",
+    FAST: "fast_coder",
+    SMALL_FIRST: "small_first_coder",
+    SMALL_NAMED: "small_named_coder",
+    SMALL: "small_coder",
+}
 WRITTEN = {Effort.FAST: FAST, Effort.SMALL: SMALL}
 
 

@@ -74,7 +74,9 @@ def within_limit(indices: NDArray[np.int32], bands: NDArray[np.int64], steps: ND
         top, bottom, left, right = bands[b, 0], bands[b, 1], bands[b, 2], bands[b, 3]
         largest = COEFFICIENT_LIMIT // steps[b]
         for i in range(top, bottom):
-            for j in range(left, right):
-                if abs(wide(indices[i, j])) > largest:
-                    return False
+            row, beyond = indices[i, left:right], 0
+            for j in range(row.shape[0]):
+                beyond += 1 if abs(wide(row[j])) > largest else 0
+            if beyond > 0:
+                return False
     return True

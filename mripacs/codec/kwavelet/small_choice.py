@@ -40,10 +40,22 @@ def choose(coefficients: NDArray[np.float64], step: int, tables: SmallTables, wo
     def visit(part: Rows, chosen: NDArray[np.int32]) -> None:
         top = part.band.top + part.first
         values = np.ascontiguousarray(coefficients[top : top + len(chosen), part.band.left : part.band.right])
-        _choose_rows(part.state, part.outside, part.quiet, part.first, values, places[part.band], worth, BITS, chosen)
+        scale = 1 / places[part.band]
+        nearest = np.empty(values.shape, np.int32)
+        _nearest(values, scale, nearest)
+        sums = part.sums(np.flatnonzero((nearest > 0) & (nearest <= UNARY)))  # the net is asked there alone
+        _choose_rows(part.state, sums, part.quiet, part.first, values, scale, nearest, worth, BITS, chosen)
 
     visit_bands(indices, step, tables, visit)
     return Quantised(indices, step, int(np.count_nonzero(indices)))
+
+
+@compiled
+def _nearest(values: NDArray[np.float64], scale: float, nearest: NDArray[np.int32]) -> None:
+    """Magnitudes of the indices nearest to coefficients; `scale` is one over the step."""
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            nearest[i, j] = np.int32(abs(values[i, j]) * scale + 0.5)
 
 
 @compiled
@@ -53,31 +65,34 @@ def _choose_rows(
     quiet: NDArray[np.bool_],
     first: int,
     values: NDArray[np.float64],
-    step: int,
+    scale: float,
+    nearest: NDArray[np.int32],
     worth: float,
     bits: NDArray[np.float64],
     indices: NDArray[np.int32],
 ) -> None:
-    """Change rows `first` ... of the band: `indices` and the coded plane, from coefficients `values`."""
+    """Change rows `first` ... of the band: `indices` and the coded plane, from coefficients `values`.
+
+    outside : sums of the first layer, one row for each place whose `nearest` is from 1 to UNARY.
+    """
     rows, columns = indices.shape
     plane = state.plane
-    scale = 1.0 / step
+    asked = 0
     for i in range(first, first + rows):
         for j in range(columns):
             value = values[i - first, j]
-            size = abs(value) * scale
-            nearest = int(size + 0.5)
-            if nearest == 0 or nearest > UNARY:
+            size, near = abs(value) * scale, wide(nearest[i - first, j])
+            if near == 0 or near > UNARY:
                 chosen = abs(wide(indices[i - first, j]))
             else:
-                place = (i - first) * columns + j
                 window, wider = _sums(plane, i, j)
-                if quiet[place] and wider == 0:
-                    chosen = nearest if size * size - (size - nearest) ** 2 > worth * QUIET_BITS else 0
+                if quiet[(i - first) * columns + j] and wider == 0:
+                    chosen = near if size * size - (size - near) ** 2 > worth * QUIET_BITS else 0
                 else:
-                    sum_first(state, outside, place, i + ABOVE, j + BESIDE, window, wider)
+                    sum_first(state, outside, asked, i + ABOVE, j + BESIDE, window, wider)
                     run(state.net, state.sums, state.second, state.logits)
-                    chosen = _best(state.logits, size, nearest, value > 0, worth, bits)
+                    chosen = _best(state.logits, size, near, value > 0, worth, bits)
+                asked += 1
             index = chosen if value > 0 else -chosen
             indices[i - first, j] = index
             plane[i + ABOVE, j + BESIDE] = index

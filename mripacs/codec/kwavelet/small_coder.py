@@ -73,7 +73,7 @@ def code_bands(machine: Machine, indices: NDArray[np.int32], step: int, tables: 
     """Run the machine over all bands; fills `indices` when it decodes. PayloadError for impossible magnitudes."""
 
     def code(rows: Rows, part: NDArray[np.int32]) -> None:
-        code_rows(machine, rows.state, rows.outside, rows.quiet, rows.first, part)
+        code_rows(machine, rows.state, rows.sums(), rows.quiet, rows.first, part)
 
     band = subbands(*indices.shape)[0]
     low = np.ascontiguousarray(indices[band.region])
@@ -87,9 +87,16 @@ class Rows(NamedTuple):
 
     state: BandState
     band: Band
-    outside: NDArray[np.float32]  # (places, HIDDEN)
+    inputs: NDArray[np.float32]  # (outside_inputs, places)
+    terms: NDArray[np.float32]  # (HIDDEN,) of the band
     quiet: NDArray[np.bool_]  # (places,)
     first: int  # row of the band
+
+    def sums(self, places: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """The first layer's sums (places, HIDDEN) over outside inputs and the band's; of some places, or all."""
+        inputs = self.inputs if places is None else self.inputs[:, places]
+        total: NDArray[np.float32] = inputs.T @ self.state.net.outside + self.terms
+        return total
 
 
 def visit_bands(
@@ -137,7 +144,7 @@ def _visit_band(
         quiet_places(inputs, band.orientation, quiet)
         region = slice(band.top + first, band.top + last), slice(band.left, band.right)
         part = np.ascontiguousarray(indices[region])
-        visit(Rows(state, band, inputs.T @ net.outside + terms, quiet, first), part)
+        visit(Rows(state, band, inputs, terms, quiet, first), part)
         indices[region] = part
 
 

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from mripacs.codec.kwavelet.small_samples import Samples
 
 BATCH = 4096
-RATE = 2e-3  # of Adam, falling to zero as a cosine after WARM_UP steps
+RATE_FIRST = 2e-3  # of Adam, falling to zero as a cosine after WARM_UP steps
+RATE_AGAIN = 1e-3  # of nets that were fitted before
 WARM_UP = 200
 ADAM = (0.9, 0.99)
 FULL = 8.0  # activations are clipped to 0 ... 8
 STORED_LIMIT = 32767
 
 
-def fit(samples: Samples, table: NDArray[np.int16], epochs: float, seed: int, start: Any = None) -> Any:
+def fit(
+    samples: Samples, table: NDArray[np.int16], epochs: float, seed: int, start: Any = None, rate: float = RATE_FIRST
+) -> Any:
     """A PyTorch module that says how likely each decision is, trained on samples of one orientation.
 
     start : a module to go on from. Raises CodecError where PyTorch is not installed.
@@ -35,7 +38,7 @@ def fit(samples: Samples, table: NDArray[np.int16], epochs: float, seed: int, st
     data = [torch.from_numpy(getattr(samples, name)) for name in type(samples).__slots__]
     *inputs, index, weight = data
     net = start or _module(torch, samples.outside.shape[1])
-    optimiser = torch.optim.Adam(net.parameters(), lr=RATE, betas=ADAM)
+    optimiser = torch.optim.Adam(net.parameters(), lr=rate, betas=ADAM)
     steps, mean = max(1, int(epochs * places / BATCH)), float(weight.mean())
     sizes = torch.from_numpy(table.astype(np.float32) / shapes.UNIT)
     order = torch.randperm(places)
@@ -45,7 +48,7 @@ def fit(samples: Samples, table: NDArray[np.int16], epochs: float, seed: int, st
             order = torch.randperm(places)
         chosen = order[first : first + BATCH]
         for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
+            group["lr"] = rate * min(1, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
         logits = net(_inputs(torch, [each[chosen] for each in inputs], sizes))
         loss = (_bits(torch, logits, index[chosen]) * weight[chosen]).sum() / (mean * len(chosen))
         optimiser.zero_grad()
@@ -115,6 +118,25 @@ def rounded(net: Any, outside: int) -> Weights:
         _int16(last * unit),
         _int32(last_bias * (1 << inner)),
     )
+
+
+def restored(weights: Weights) -> Any:
+    """The module that `rounded` made integers of, as exactly as those tell. Raises CodecError without PyTorch."""
+    torch = _torch()
+    net = _module(torch, len(weights.outside))
+    unit, inner = 1 << shapes.WEIGHT_BITS, 1 << (shapes.ACTIVATION_BITS + shapes.WEIGHT_BITS)
+    first = np.concatenate([weights.outside, weights.near.reshape(-1, shapes.HIDDEN), weights.windows, weights.band])
+    last, last_bias = weights.last[:, : shapes.OUTPUTS], weights.last_bias[: shapes.OUTPUTS]
+    stored = (
+        (first, (weights.first_bias - (1 << shapes.FIRST_SHIFT) / 2) / (unit * shapes.UNIT)),
+        (weights.second, (weights.second_bias - (1 << shapes.SECOND_SHIFT) / 2) / inner),
+        (last, last_bias / inner),
+    )
+    with torch.no_grad():
+        for layer, (values, bias) in zip((each for each in net if hasattr(each, "weight")), stored, strict=True):
+            layer.weight.copy_(torch.from_numpy(values.T / unit))
+            layer.bias.copy_(torch.from_numpy(bias))
+    return net
 
 
 def _int16(values: NDArray[np.float64]) -> NDArray[np.int16]:

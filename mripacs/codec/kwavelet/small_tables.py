@@ -1,6 +1,6 @@
 """The tables of the `small` coder: three nets, the mixer's start, fixed functions. Named by the SHA-256 of their file.
 
-`tables_small.npz` is part of the format: frames of mode 2 mean these very integers. `small_train` makes such a file.
+`tables_small_N.npz` are part of the format: frames of modes 2 and 4 mean these very integers. Made by `small_train`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,12 @@ from mripacs.codec.kwavelet.mixing import COUNT_LIMIT, HALF_SLOT, LOGIT_LIMIT, M
 from mripacs.codec.kwavelet.small_net import Net, Weights, ready
 from mripacs.core.errors import CodecError
 
-FILE_NAME = "tables_small.npz"
-DIGEST = "b15a148a04d1bf2cf19fc5f565546dac6e3c5cfe9cea8445d6e0c172dfb709bb"
+# Files in the package and their SHA-256, by edition. Each edition has a mode of its own and stays for ever.
+EDITIONS = {
+    1: ("tables_small_1.npz", "b15a148a04d1bf2cf19fc5f565546dac6e3c5cfe9cea8445d6e0c172dfb709bb"),
+    2: ("tables_small_2.npz", "6c2545932fe29ebcd538f38b8a87a2fc51aba16f9dd40e59e3b3c53b45ff7578"),
+}
+NEWEST = max(EDITIONS)
 
 
 @dataclass(frozen=True)
@@ -105,13 +109,14 @@ def _same(array: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-@lru_cache(maxsize=1)
-def shipped() -> SmallTables:
-    """The tables in the package; raises CodecError if the file is not the one this version was made with."""
-    content = resources.files(__package__).joinpath(FILE_NAME).read_bytes()
+@lru_cache(maxsize=len(EDITIONS))
+def shipped(edition: int = NEWEST) -> SmallTables:
+    """Tables in the package; raises CodecError if the file is not the one this version was made with."""
+    name, expected = EDITIONS[edition]
+    content = resources.files(__package__).joinpath(name).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    if digest != DIGEST:
-        raise CodecError(f"{FILE_NAME} has SHA-256 {digest}, expected {DIGEST}: the installation is damaged")
+    if digest != expected:
+        raise CodecError(f"{name} has SHA-256 {digest}, expected {expected}: the installation is damaged")
     return SmallTables.from_bytes(content)
 
 

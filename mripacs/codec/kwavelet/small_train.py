@@ -1,9 +1,10 @@
 """Make the tables of the `small` coder from images: `mripacs admin codec train DIR --out FILE`.
 
 Two rounds: nets are fitted to frames quantised without choices; with these nets to choose by, frames are quantised
-again, other variations of the same slices, and the nets are fitted to those. Then the coder runs over some frames,
-learning as it does in use, and its state becomes the state every frame starts from. Errors are drawn log-uniformly
-from 0.8 to 7 %, four of five slices are augmented (`small_augment`).
+again, other variations of the same slices, and the nets are fitted to those. `--start FILE` goes on from tables with
+one more round of that kind. Then the coder runs over some frames, learning as it does in use, and its state becomes
+the state every frame starts from. Errors are drawn log-uniformly from 0.8 to 7 %, four of five slices are augmented
+(`small_augment`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from mripacs.codec.kwavelet.range_coder import encoder
 from mripacs.codec.kwavelet.small_augment import augmented
 from mripacs.codec.kwavelet.small_choice import LAMBDA
 from mripacs.codec.kwavelet.small_coder import code_bands, encode
-from mripacs.codec.kwavelet.small_fit import fit, rounded
+from mripacs.codec.kwavelet.small_fit import RATE_AGAIN, RATE_FIRST, fit, restored, rounded
 from mripacs.codec.kwavelet.small_samples import collect
 from mripacs.codec.kwavelet.small_shapes import ORIENTATIONS, outside_inputs
 from mripacs.codec.kwavelet.small_tables import SmallTables, untrained
@@ -40,36 +41,44 @@ CONFIDENCE = 60  # counts are cut to this at the start of a frame
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is made of the images. The defaults made the shipped tables."""
+    """How much is made of the images, by round. The defaults made the shipped tables."""
 
     seed: int = 1
-    variations: tuple[int, int] = (4, 8)  # of each slice, in either round
-    kept: tuple[float, float] = (0.4, 0.3)  # share of their coefficients that the nets are fitted to
-    epochs: tuple[float, float] = (3.0, 5.0)
+    variations: tuple[int, int, int] = (4, 8, 10)  # of each slice
+    kept: tuple[float, float, float] = (0.4, 0.3, 0.3)  # share of their coefficients that the nets are fitted to
+    epochs: tuple[float, float, float] = (3.0, 5.0, 8.0)
     learnt: int = 300  # frames that the mixer's start is learnt from
 
     def scaled(self, share: float) -> Plan:
         """The plan with that share of its work, at least one variation of each slice."""
-        first, second = (max(1, round(count * share)) for count in self.variations)
-        return replace(self, variations=(first, second), learnt=max(1, round(self.learnt * share)))
+        first, second, third = (max(1, round(count * share)) for count in self.variations)
+        return replace(self, variations=(first, second, third), learnt=max(1, round(self.learnt * share)))
 
 
-def train(images: Sequence[NDArray[Any]], plan: Plan, tell: Callable[[str], None] = lambda _: None) -> SmallTables:
+def train(
+    images: Sequence[NDArray[Any]],
+    plan: Plan,
+    tell: Callable[[str], None] = lambda _: None,
+    start: SmallTables | None = None,
+) -> SmallTables:
     """Tables trained on slices (rows, columns) of integers.
 
-    Raises CodecInputError where there is nothing to train on, CodecError without PyTorch.
-    tell : is given a line now and then. The same images and plan give the same tables on the same machine.
+    tell : is given a line now and then. start : tables to go on from, with the third round alone. The same images,
+    plan and start give the same tables on the same machine. Raises CodecInputError where there is nothing to train on,
+    CodecError without PyTorch.
     """
     slices = [image for image in images if np.ptp(image) > SMALLEST_SPAN]
     if not slices:
         raise CodecInputError("no image has more than 20 grey levels between its smallest and largest pixel")
-    tables, modules = untrained(), [None] * len(ORIENTATIONS)
-    for number in range(2):
+    tables = start or untrained()
+    modules = [restored(weights) if start else None for weights in tables.weights]
+    for number in (2,) if start else (0, 1):
         frames = list(_frames(slices, plan, tables if number else None, number))
         tell(f"round {number + 1}: {len(frames)} frames of {len(slices)} slices")
         samples = collect(frames, tables.compressed, plan.kept[number], plan.seed + number)
         for o in ORIENTATIONS:
-            modules[o] = fit(samples[o], tables.compressed, plan.epochs[number], plan.seed, modules[o])
+            rate = RATE_AGAIN if start else RATE_FIRST
+            modules[o] = fit(samples[o], tables.compressed, plan.epochs[number], plan.seed, modules[o], rate)
             tell(f"round {number + 1}: net {o + 1} of {len(ORIENTATIONS)} fitted to {len(samples[o])} coefficients")
         first, second, third = (rounded(modules[o], outside_inputs(o)) for o in ORIENTATIONS)
         tables = replace(tables, weights=(first, second, third))
