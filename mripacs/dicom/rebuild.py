@@ -121,10 +121,14 @@ def filled(header: bytes, offset: int, transfer_syntax: str, cut_bytes: int) -> 
 
 
 def _with_pixels(header: bytes, offset: int, transfer_syntax: str, frames: NDArray[Any]) -> tuple[bytes, DatasetMap]:
-    """The whole data set and its map, so that elements behind the pixels are found; encapsulated values stay empty."""
+    """A data set with all elements but its pixels' value, and its map: the header, or where something stands behind the
+    pixels the whole, so that it is found; encapsulated values stay empty."""
     try:
-        description = describe(header, scan(header, transfer_syntax), transfer_syntax, max_samples=max(1, frames.size))
+        header_map = scan(header, transfer_syntax)
+        description = describe(header, header_map, transfer_syntax, max_samples=max(1, frames.size))
         native = native_value(frames, description, transfer_syntax)
+        if len(header) == offset:  # nothing behind: the pixels are replaced, and everything else is mapped already
+            return header, header_map
         dataset = join(header, offset, b"" if is_encapsulated(transfer_syntax) else native)
         return dataset, scan(dataset, transfer_syntax)
     except RefusedError as error:
