@@ -44,14 +44,12 @@ class Prepared:
     """A frame with what all questions about it start from."""
 
     frame: NDArray[Any]  # (rows, columns) of uint8, uint16 or int16
-    pixels: NDArray[np.int32]
-    coefficients: NDArray[np.float64]  # W(pixels)
+    coefficients: NDArray[np.float64]  # W(frame)
 
     @classmethod
     def of(cls, frame: NDArray[Any]) -> Prepared:
         """The frame transformed."""
-        pixels = frame.astype(np.int32)
-        return cls(frame, pixels, transform(pixels))
+        return cls(frame, transform(frame))
 
 
 def stable_frame(prepared: Prepared, effort: Effort) -> CodedFrame | None:
@@ -59,26 +57,39 @@ def stable_frame(prepared: Prepared, effort: Effort) -> CodedFrame | None:
     frame = prepared.frame
     if _is_constant(frame):
         return _constant(frame, frame)
-    quantised = detect(prepared.pixels, prepared.coefficients)
+    quantised = detect(prepared.frame, prepared.coefficients)
     return None if quantised is None else _coded(frame, frame, quantised, Generation.STABLE, effort)
 
 
 def lossy_frame(prepared: Prepared, shape: Shape, target: Target, effort: Effort) -> CodedFrame:
     """A frame that is not stable yet within the target, or exactly if there is no fixed point within it."""
     frame = prepared.frame
-    goal = goal_of(prepared.pixels, prepared.coefficients, target)
+    goal = goal_of(frame, prepared.coefficients, target)
     level = level_within(goal)
     if level is not None:
         return _with_noise(_constant(frame, np.full_like(frame, level)), goal)
+    chosen = _chosen(goal, prepared, effort)
+    del prepared  # its memory serves the coder
+    if chosen is None:
+        return _with_noise(exact_frame(frame, shape), goal)
+    decoded, quantised = chosen
+    if quantised is None:
+        return _with_noise(_constant(frame, decoded), goal)
+    return _with_noise(_coded(frame, decoded, quantised, Generation.FIRST_LOSS, effort), goal)
+
+
+def _chosen(goal: Goal, prepared: Prepared, effort: Effort) -> tuple[NDArray[Any], Quantised | None] | None:
+    """The best fixed point that detection would find again: its pixels and indices, those only if not constant."""
     for trial in _CANDIDATES[effort](goal, prepared.coefficients):
         point = trial.point
-        decoded = point.pixels.astype(shape.dtype)
+        decoded = point.pixels.astype(prepared.frame.dtype)
         if _is_constant(decoded):
-            return _with_noise(_constant(frame, decoded), goal)
-        found = detect(point.pixels, point.coefficients, point.quantised)
-        if found is not None:
-            return _with_noise(_coded(frame, decoded, found, Generation.FIRST_LOSS, effort), goal)
-    return _with_noise(exact_frame(frame, shape), goal)
+            return decoded, None
+        found = detect(point.pixels, point.transformed(), point.quantised)
+        # Detection may answer with another step at which the same pixels are a fixed point, of more indices.
+        if found is not None and found.nonzero <= goal.count:
+            return decoded, found
+    return None
 
 
 def _with_noise(coded: CodedFrame, goal: Goal) -> CodedFrame:

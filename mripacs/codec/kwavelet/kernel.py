@@ -59,17 +59,23 @@ def transform(pixels: NDArray[Any]) -> NDArray[np.float64]:
 
 def quantise(coefficients: NDArray[np.float64], step: int) -> Quantised:
     """Q at grid step `step`."""
+    indices = np.empty(coefficients.shape, np.int32)
+    return Quantised(indices, step, quantise_into(indices, coefficients, step)[0])
+
+
+def quantise_into(indices: NDArray[np.int32], coefficients: NDArray[np.float64], step: int) -> tuple[int, int]:
+    """Q at grid step `step` into `indices`, of the same shape: how many are not zero, how many have changed."""
     rows, columns = coefficients.shape
-    indices = np.empty((rows, columns), np.int32)
-    nonzero = swift_quantiser.quantise(coefficients, layout(rows, columns), step_table(rows, columns)[step], indices)
-    return Quantised(indices, step, int(nonzero))
+    steps = step_table(rows, columns)[step]
+    nonzero, changed = swift_quantiser.quantise(coefficients, layout(rows, columns), steps, indices)
+    return int(nonzero), int(changed)
 
 
 def quantise_sparsely(coefficients: NDArray[np.float64], step: int) -> Quantised:
     """Q at grid step `step` less the coefficients that are not worth their bits (`sparser`)."""
     rows, columns = coefficients.shape
     indices, sparse = scratch("indices", (rows, columns), np.int32), np.empty((rows, columns), np.int32)
-    swift_quantiser.quantise(coefficients, layout(rows, columns), step_table(rows, columns)[step], indices)
+    quantise_into(indices, coefficients, step)
     kept = sparser.drop_lonely(coefficients, layout(rows, columns), step_table(rows, columns)[step], indices, sparse)
     return Quantised(sparse, step, int(kept))
 

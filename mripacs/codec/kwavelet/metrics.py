@@ -13,7 +13,7 @@ from mripacs.core.model import FrameRecord, Generation
 
 
 @compiled
-def _gap(x: NDArray[np.int32], y: NDArray[np.int32]) -> tuple[int, int]:
+def _gap(x: NDArray[Any], y: NDArray[Any]) -> tuple[int, int]:
     """Sum of squared differences and the largest difference of flat arrays."""
     total, largest = 0, 0
     for k in range(x.size):
@@ -23,20 +23,24 @@ def _gap(x: NDArray[np.int32], y: NDArray[np.int32]) -> tuple[int, int]:
     return total, largest
 
 
+@compiled
+def _energy(x: NDArray[Any]) -> int:
+    """Sum of squares of a flat array."""
+    total = 0
+    for k in range(x.size):
+        total += wide(x[k]) * wide(x[k])
+    return total
+
+
 def gap(x: NDArray[Any], y: NDArray[Any]) -> tuple[int, int]:
     """Sum of (x - y)^2, exact for 16-bit samples in frames of up to 2^28, and the largest |x - y|."""
-    total, largest = _gap(_flat(x), _flat(y))
+    total, largest = _gap(np.ascontiguousarray(x).ravel(), np.ascontiguousarray(y).ravel())
     return int(total), int(largest)
 
 
 def energy(x: NDArray[Any]) -> int:
     """Sum of squares."""
-    flat = _flat(x)
-    return int(_gap(flat, np.zeros_like(flat))[0])
-
-
-def _flat(x: NDArray[Any]) -> NDArray[np.int32]:
-    return np.ascontiguousarray(x, np.int32).ravel()
+    return int(_energy(np.ascontiguousarray(x).ravel()))
 
 
 def frame_record(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class Trial:
 class Goal:
     """A target in terms of one frame x (rows, columns): bounds that all hold."""
 
-    x: NDArray[np.int32]
+    x: NDArray[Any]
     start: float = 0.0  # squared error over the whole frame at which to start
     squared: float = math.inf  # allowed squared error over the whole frame
     peak: float = math.inf  # allowed error of a pixel
@@ -59,7 +60,7 @@ class Goal:
         return max(math.sqrt(squared / self.squared), peak / self.peak)
 
 
-def goal_of(x: NDArray[np.int32], coefficients: NDArray[np.float64], target: Target) -> Goal:
+def goal_of(x: NDArray[Any], coefficients: NDArray[np.float64], target: Target) -> Goal:
     """What `target` means for pixels x (rows, columns) with coefficients W(x)."""
     value = target.value
     if target.kind is TargetKind.K:
@@ -100,7 +101,7 @@ class _ErrorTrials:
         self._coefficients = coefficients
         self._clip = ClipRange.of(goal.x)
         self._goal = goal
-        self._estimate = ErrorEstimate(coefficients)
+        self._estimate: ErrorEstimate | None = None
         self._last: tuple[int, Quantised, NDArray[np.int32], float] | None = None
         self.overload = 0.0
 
@@ -115,6 +116,7 @@ class _ErrorTrials:
         the rounds are not gone on with (1024 x 1024 with a clipped background: 1 round instead of 7).
         """
         _, first, pixels, load = self._first_round(step)
+        self._last = self._estimate = None  # memory for the rounds
         loads = [load]
 
         def acceptable(pixels: NDArray[np.int32]) -> bool:
@@ -130,6 +132,7 @@ class _ErrorTrials:
 
     def _first_round(self, step: int) -> tuple[int, Quantised, NDArray[np.int32], float]:
         if self._last is None or self._last[0] != step:
+            self._last = None
             first = quantise_sparsely(self._coefficients, step)
             pixels = decode(first, self._clip)
             self._last = step, first, pixels, self._goal.load(pixels)
@@ -141,7 +144,7 @@ class _ErrorTrials:
 
     def next(self, step: int, load: float) -> int:
         """The coarsest step within the target, if `load`, measured at `step`, tells how far estimates are off."""
-        exceeds = self._exceeds(self._estimate.squared(step) / (load * load))
+        exceeds = self._exceeds(self._estimated(step) / (load * load))
         jump = round(-math.log2(load) * STEPS_PER_OCTAVE / GROWTH)
         proposal = min(max(step + jump, FINEST_STEP), STEP_COUNT - 1)
         while proposal > FINEST_STEP and exceeds(proposal):
@@ -151,7 +154,11 @@ class _ErrorTrials:
         return proposal
 
     def _exceeds(self, allowed: float) -> Callable[[int], bool]:
-        return lambda step: self._estimate.squared(step) > allowed
+        return lambda step: self._estimated(step) > allowed
+
+    def _estimated(self, step: int) -> float:
+        self._estimate = self._estimate or ErrorEstimate(self._coefficients)
+        return self._estimate.squared(step)
 
 
 def _within_error(trials: _ErrorTrials) -> Iterator[Trial]:
@@ -185,7 +192,7 @@ def _coarsest(trials: _ErrorTrials, below: int) -> int | None:
     return meets if meets >= FINEST_STEP else None
 
 
-def _within_count(x: NDArray[np.int32], coefficients: NDArray[np.float64], k: float) -> Iterator[Trial]:
+def _within_count(x: NDArray[Any], coefficients: NDArray[np.float64], k: float) -> Iterator[Trial]:
     """Fixed points with at most k nonzero indices, from the finest such step towards coarser ones."""
     clip = ClipRange.of(x)
     finest = _bisect(lambda step: quantise(coefficients, step).nonzero <= k)

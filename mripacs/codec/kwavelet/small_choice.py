@@ -33,7 +33,7 @@ BITS = np.log2(1 + np.exp(-(np.arange(2 * HALF_LOGIT) - HALF_LOGIT) / 256.0))
 def choose(coefficients: NDArray[np.float64], step: int, tables: SmallTables, worth: float = LAMBDA) -> Quantised:
     """Indices (rows, columns) of coefficients at grid step `step`; `worth` is the squared error that a bit is worth."""
     rows, columns = coefficients.shape
-    indices = quantise(coefficients, step).indices.copy()
+    indices = quantise(coefficients, step).indices
     steps = step_table(rows, columns)[step]
     places = {band: int(steps[b]) for b, band in enumerate(subbands(rows, columns))}
 

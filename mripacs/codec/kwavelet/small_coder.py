@@ -109,16 +109,22 @@ def visit_bands(
     rows, columns = indices.shape
     table, steps = layout(rows, columns), step_table(rows, columns)[step]
     bands = subbands(rows, columns)
-    decoded = np.empty((rows, columns), np.int64)  # coefficients, and from the top left corner on their synthesis
-    _dequantise(indices, table[:1], steps[:1], decoded)
+    # Coefficients below the finest level, and from the top left corner on their synthesis.
+    decoded = np.empty(((rows + 1) // 2, (columns + 1) // 2), np.int64)
+    if not within_limit(indices, table[:1], steps[:1]):
+        raise PayloadError("a coefficient exceeds the range of 16-bit images")
+    if len(bands) > 1:
+        dequantise(indices, table[:1], steps[:1], decoded)
     for first in range(1, len(bands), 3):
         height, width = corner(rows, columns, bands[first].level)
         padded = side.pad_low_pass(decoded[:height, :width])
         activity = activity_of(indices, first, tables.compressed)
         for b in range(first, first + 3):
             _visit_band(indices, bands[b], surroundings(indices, b, padded, int(steps[b])), activity, tables, visit)
-        _dequantise(indices, table[first : first + 3], steps[first : first + 3], decoded)
+        if not within_limit(indices, table[first : first + 3], steps[first : first + 3]):
+            raise PayloadError("a coefficient exceeds the range of 16-bit images")
         if first + 3 < len(bands):
+            dequantise(indices, table[first : first + 3], steps[first : first + 3], decoded)
             height, width = corner(rows, columns, bands[first].level - 1)
             synthesise_level(decoded[:height, :width])
 
@@ -163,14 +169,6 @@ def _state(band: Band, around: Surroundings, net: Net, shape: tuple[int, ...], t
         np.zeros(SECOND, np.float32),
         np.zeros(PADDED_OUTPUTS, np.float32),
     )
-
-
-def _dequantise(
-    indices: NDArray[np.int32], table: NDArray[np.int64], steps: NDArray[np.int64], decoded: NDArray[np.int64]
-) -> None:
-    if not within_limit(indices, table, steps):
-        raise PayloadError("a coefficient exceeds the range of 16-bit images")
-    dequantise(indices, table, steps, decoded)
 
 
 def _log_levels() -> NDArray[np.int32]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet import search
-from mripacs.codec.kwavelet.fixed_point import settle
-from mripacs.codec.kwavelet.kernel import ClipRange, decode
+from mripacs.codec.kwavelet.fixed_point import FixedPoint, settle
+from mripacs.codec.kwavelet.kernel import ClipRange, Quantised, decode
 from mripacs.codec.kwavelet.search import GROWTH, Goal, Trial
 from mripacs.codec.kwavelet.small_choice import LAMBDA, choose
 from mripacs.codec.kwavelet.small_tables import SmallTables, shipped
@@ -28,6 +29,7 @@ MAX_TRIALS = 4  # each a choice (15 ms for 256 x 256) and a fixed point; on real
 MORE_TRIALS = 3
 USED_UP, GROWTH_BY_WORTH = 0.9985, 0.07
 MOST_WORTH = 2.0  # times what was asked for
+NO_FIXED_POINT = 1.0001  # counts as a load just beyond the goal: the next step is tried
 
 
 def candidates(
@@ -40,12 +42,22 @@ def candidates(
 
     worth : squared error in steps that a bit is worth. A goal that counts indices is left to `search`.
     """
-    for plain in search.candidates(goal, coefficients):
-        if goal.count == math.inf:
-            chosen = _Choices(goal, coefficients, tables or shipped(), worth).best(plain.point.quantised.step)
-            if chosen is not None:
-                yield chosen
-        yield plain
+    plain = next(search.candidates(goal, coefficients), None)
+    if plain is not None and goal.count == math.inf:
+        step = plain.point.quantised.step
+        del plain  # memory: it is found again in the rare case that it is asked for
+        chosen = _Choices(goal, coefficients, tables or shipped(), worth).best(step)
+        if chosen is not None:
+            yield chosen
+    yield from search.candidates(goal, coefficients)
+
+
+@dataclass(frozen=True, slots=True)
+class _Indices:
+    """A fixed point by its indices alone, and its load: pixels and coefficients of all trials would be too much."""
+
+    quantised: Quantised
+    load: float
 
 
 class _Choices:
@@ -57,49 +69,50 @@ class _Choices:
 
     def best(self, plain_step: int) -> Trial | None:
         """At the coarsest of the steps tried whose fixed point meets the goal, the choices that use it up."""
-        coarsest = self._coarsest(plain_step)
-        return None if coarsest is None else self._used_up(coarsest)
+        best = self._coarsest(plain_step)
+        met, missed = self._worth, MOST_WORTH * self._worth
+        for _ in range(MORE_TRIALS):
+            if best is None or not 0 < best.load < USED_UP:
+                break
+            wanted = met * math.exp((1 - best.load) / GROWTH_BY_WORTH)
+            worth = wanted if wanted < missed else math.sqrt(met * missed)
+            met_again = self._try(best.quantised.step, worth)
+            if met_again.load > 1:
+                missed = worth
+            else:
+                best, met = met_again, worth
+        if best is None:
+            return None
+        return Trial(FixedPoint(best.quantised, decode(best.quantised, self._clip), None), best.load)
 
-    def _coarsest(self, plain_step: int) -> Trial | None:
-        best: Trial | None = None
+    def _coarsest(self, plain_step: int) -> _Indices | None:
+        best: _Indices | None = None
         meets, step, fails = FINEST_STEP - 1, plain_step, plain_step + COARSER
         for _ in range(MAX_TRIALS):
             if not meets < step < fails:
                 break
-            load, trial = self._try(step, self._worth)
-            if trial is not None:
-                best, meets = trial, step
-                step = min(step + max(_jump(load), 1), fails - 1)
+            tried = self._try(step, self._worth)
+            if tried.load <= 1:
+                best, meets = tried, step
+                step = min(step + max(_jump(tried.load), 1), fails - 1)
             else:
                 fails = step
-                step += min(_jump(load), -1) if best is None else -1
+                step += min(_jump(tried.load), -1) if best is None else -1
         return best
 
-    def _used_up(self, best: Trial) -> Trial:
-        """The trial, or one at its step with more zeros and an error nearer to the goal."""
-        met, missed = self._worth, MOST_WORTH * self._worth
-        for _ in range(MORE_TRIALS):
-            if not 0 < best.load < USED_UP:
-                break
-            wanted = met * math.exp((1 - best.load) / GROWTH_BY_WORTH)
-            worth = wanted if wanted < missed else math.sqrt(met * missed)
-            _, trial = self._try(best.point.quantised.step, worth)
-            if trial is None:
-                missed = worth
-            else:
-                best, met = trial, worth
-        return best
-
-    def _try(self, step: int, worth: float) -> tuple[float, Trial | None]:
-        """Load of the first round or of the fixed point, and the fixed point if it meets the goal."""
+    def _try(self, step: int, worth: float) -> _Indices:
+        """The fixed point that choices at `step` lead to; where there is none, or none within the goal, a load > 1."""
         first = choose(self._coefficients, step, self._tables, worth)
         pixels = decode(first, self._clip)
         load = self._goal.load(pixels)
-        point = settle(first, pixels, self._clip) if load <= 1 else None
-        if point is None:
-            return load, None
-        load = self._goal.load(point.pixels)
-        return load, Trial(point, load) if load <= 1 else None
+        if load > 1:
+            return _Indices(first, load)
+        point = settle(first, pixels, self._clip)
+        return (
+            _Indices(first, NO_FIXED_POINT)
+            if point is None
+            else _Indices(point.quantised, self._goal.load(point.pixels))
+        )
 
 
 def _jump(load: float) -> int:

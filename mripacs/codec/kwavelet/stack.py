@@ -24,7 +24,7 @@ def code_frames(frames: NDArray[Any], shape: Shape, target: Target, effort: Effo
     stable = [stable_frame(prepared[k], effort) for k in range(len(frames))]
     if any(found is not None and found.record.generation is Generation.STABLE for found in stable):
         return [found or exact_frame(frame, shape) for found, frame in zip(stable, frames, strict=True)]
-    coded = [found or lossy_frame(prepared[k], shape, target, effort) for k, found in enumerate(stable)]
+    coded = [found or lossy_frame(prepared.taken(k), shape, target, effort) for k, found in enumerate(stable)]
     if _tells_its_loss(stable, coded):
         return coded
     return [found or exact_frame(frame, shape) for found, frame in zip(stable, frames, strict=True)]
@@ -36,6 +36,11 @@ class _Prepared:
     def __init__(self, frames: NDArray[Any]) -> None:
         self._frames = frames
         self._last: tuple[int, Prepared] | None = None
+
+    def taken(self, k: int) -> Prepared:
+        """The frame, for the last time."""
+        prepared, self._last = self[k], None
+        return prepared
 
     def __getitem__(self, k: int) -> Prepared:
         if self._last is None or self._last[0] != k:

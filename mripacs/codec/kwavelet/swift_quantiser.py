@@ -16,9 +16,9 @@ from mripacs.codec.kwavelet.quantiser import BIAS_MORE, BIAS_ONE, ROUNDING_DETAI
 @compiled
 def quantise(
     coefficients: NDArray[np.float64], bands: NDArray[np.int64], steps: NDArray[np.int64], indices: NDArray[np.int32]
-) -> int:
-    """Fill `indices` (rows, columns) from `coefficients`; returns the number of nonzero indices."""
-    nonzero = 0
+) -> tuple[int, int]:
+    """Fill `indices` (rows, columns) from `coefficients`; returns how many are not zero, and how many have changed."""
+    nonzero, changed = 0, 0
     for b in range(bands.shape[0]):
         top, bottom, left, right = bands[b, 0], bands[b, 1], bands[b, 2], bands[b, 3]
         step = np.float64(steps[b])
@@ -28,9 +28,10 @@ def quantise(
                 value = coefficients[i, j]
                 magnitude = np.floor((abs(value) + rounding) / step)
                 index = np.int32(magnitude if value > 0 else -magnitude)
+                changed += 1 if index != indices[i, j] else 0
                 indices[i, j] = index
                 nonzero += 1 if index != 0 else 0
-    return nonzero
+    return nonzero, changed
 
 
 @compiled
