@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mripacs.quality.slices import Slice
 
 QUICK_GENERATIONS, QUICK_EPOCHS, QUICK_SLICES, QUICK_TRAINING = 10, 2, 2, 6
+SUBJECT_SLICES = 20  # of each of its series, spread over the middle half
 COLUMNS = ("the study", "measured here", "holds")
 
 
@@ -32,7 +33,11 @@ def paper(
     ] = None,
     generations: Annotated[int, typer.Option(min=2, help="Generations of the recursive experiments.")] = 100,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of the networks.")] = 250,
-    per_series: Annotated[int, typer.Option(min=1, help="Slices of each series; for training, ten times that.")] = 2,
+    per_series: Annotated[int, typer.Option(min=1, help="Slices of each series.")] = 2,
+    train_per_series: Annotated[int, typer.Option(min=1, help="Slices of each series to train on.")] = 20,
+    subject: Annotated[
+        Path | None, typer.Option(help="Folder of the subject that judges networks trained with --train; else --data.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the networks' first weights and of their batches.")] = 1,
     learned: Annotated[bool, typer.Option(help="Train the networks, which needs torch.")] = True,
     quick: Annotated[bool, typer.Option("--quick", help="Few slices, ten generations, two epochs.")] = False,
@@ -46,20 +51,24 @@ def paper(
     from mripacs.quality.paper import study, subjects  # noqa: PLC0415 - numba and matplotlib
 
     slices = _slices(data, per_series)
-    held_out: Sequence[Slice] = ()
+    training: list[Slice] = []
+    held_out: list[Slice] = []
     if learned:
         _require_torch()
-        several = _slices(train or data, 10 * per_series)
-        training, held_out = (several, slices) if train else subjects.split(several)
+        several = _slices(train or data, train_per_series)
+        judges = _slices([subject], SUBJECT_SLICES) if subject else slices
+        training, held_out = (several, judges) if train else subjects.split(several)
         training = training[:QUICK_TRAINING] if quick else training
     if quick:
         slices, generations, epochs = slices[:QUICK_SLICES], QUICK_GENERATIONS, QUICK_EPOCHS
     with progress_bar(hidden=as_json) as bar:
-        networks = list(_learn(training, held_out, epochs, seed, bar)) if learned else []
+        elsewhere = slices if train else []  # else they are of the training's subjects
+        networks = list(_learn(training, held_out, elsewhere, epochs, seed, bar)) if learned else []
         task = bar.add_task("recursions", total=study.recursion_parts(slices))
         measured = study.measure(slices, generations, lambda: bar.advance(task), networks)
-    how = "--quick" if quick else f"--generations {generations} --epochs {epochs} --per-series {per_series}"
-    files = study.write(measured, slices, held_out, out, f"mripacs bench paper {how} --seed {seed}")
+    how = "--quick" if quick else f"--generations {generations} --epochs {epochs} --train-per-series {train_per_series}"
+    command = f"mripacs bench paper {_named(data, train, subject)} {how} --per-series {per_series} --seed {seed}"
+    files = study.write(measured, slices, training, held_out, out, command)
     if as_json:
         print_json(measured.as_json())
     else:
@@ -76,9 +85,17 @@ def _slices(folders: list[Path], per_series: int) -> list[Slice]:
     return found
 
 
+def _named(data: list[Path], train: list[Path] | None, subject: Path | None) -> str:
+    """The folders as options, by their own names only: a report is shown to others."""
+    options = [("--data", folder) for folder in data] + [("--train", folder) for folder in train or ()]
+    options += [("--subject", subject)] if subject else []
+    return " ".join(f"{option} {folder.name}" for option, folder in options)
+
+
 def _learn(
-    training: Sequence[Slice], held_out: Sequence[Slice], epochs: int, seed: int, bar: Progress
-) -> Iterator[Learned]:
+    training: Sequence[Slice], held_out: Sequence[Slice], elsewhere: Sequence[Slice], epochs: int, seed: int,
+    bar: Progress,
+) -> Iterator[Learned]:  # fmt: skip
     from mripacs.quality.paper.learning import experiments, learn  # noqa: PLC0415 - torch
     from mripacs.quality.paper.study import training_images  # noqa: PLC0415 - numba
 
@@ -86,6 +103,7 @@ def _learn(
     yield from learn(
         training_images(training),
         training_images(held_out),
+        training_images(elsewhere) if elsewhere else (),
         epochs=epochs,
         seed=seed,
         tick=lambda: bar.advance(task),

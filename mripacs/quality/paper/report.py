@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
     from mripacs.quality.paper.learning import Learned
 
 CLAIM_COLUMNS = ("the study", "measured here", "holds")
-LEARNED_COLUMNS = ("network", "figure", "latent bytes", "parameters", "training loss", "error on the held-out subject")
+LEARNED_COLUMNS = (
+    "network",
+    "figure",
+    "latent bytes",
+    "parameters",
+    "training loss",
+    "error on the subject",
+    "on all slices",
+)
 CHAIN_COLUMNS = ("system", "setting", "bytes", "first error", "last error", "unchanged from generation")
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # columns, rows
@@ -45,18 +54,20 @@ def write_report(
 
     tables : heading to columns and rows. drawn : caption to PNG file in the same folder.
     """
-    lines = ["# The study's experiments, run again", "", f"On {about}. Made by `{command}`.", "", "## Claims", ""]
+    lines = ["# The study's experiments, run again", "", f"{about} Made by `{command}`.", "", "## Claims", ""]
     lines += _markdown(CLAIM_COLUMNS, [claim.cells() for claim in claims])
     for title, (columns, rows) in tables.items():
         lines += ["", f"## {title}", "", *_markdown(columns, rows)]
     lines += [line for caption, file in drawn.items() for line in ("", f"![{caption}]({file.name})", "", caption)]
-    markdown, html = out / "report.md", out / "report.html"
+    markdown, whole = out / "report.md", out / "report.html"
     markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    body = [f"<h2>Claims</h2>{table_html(CLAIM_COLUMNS, [claim.cells() for claim in claims])}"]
+    body = [
+        f"<p>{html.escape(about)}</p><h2>Claims</h2>{table_html(CLAIM_COLUMNS, [claim.cells() for claim in claims])}"
+    ]
     body += [f"<h2>{title}</h2>{table_html(columns, rows)}" for title, (columns, rows) in tables.items()]
     body += [figure_html(caption, file) for caption, file in drawn.items()]
-    html.write_text(page_html("The study's experiments, run again", command, body), encoding="utf-8")
-    return [html, markdown]
+    whole.write_text(page_html("The study's experiments, run again", command, body), encoding="utf-8")
+    return [whole, markdown]
 
 
 def recursion_table(recursions: Sequence[Recursion]) -> Table:
@@ -85,6 +96,7 @@ def learned_table(learned: Sequence[Learned]) -> Table:
             f"{each.parameters}",
             f"{each.train_loss[0]:.5f} to {each.train_loss[-1]:.5f}",
             f"{each.mean_error:.1%}",
+            "-" if each.elsewhere_error is None else f"{each.elsewhere_error:.1%}",
         )
         for each in learned
     ]

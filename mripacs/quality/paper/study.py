@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+import mripacs
 from mripacs.core.errors import SettingsError
 from mripacs.quality.paper import figures
 from mripacs.quality.paper.claims import PAPER_ERROR, PAPER_K, learned_claims, recursion_claims
@@ -27,6 +30,7 @@ SIDE = 256  # every slice of the study is resized to 256 x 256 (section II)
 _MULTIPLE = 8  # of the sides that a transform of three levels takes
 RESIZED, NATIVE = "resized to 256 x 256", "at native size"
 Tick = Callable[[], None]
+_PACKAGES = ("numpy", "imagecodecs", "PyWavelets", "pillow", "torch")  # that results depend on
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +88,42 @@ def training_images(slices: Sequence[Slice]) -> list[NDArray[Any]]:
     return [image for image in prepared(slices)[RESIZED] if image.any()]
 
 
-def write(study: Study, slices: Sequence[Slice], held_out: Sequence[Slice], out: Path, command: str) -> list[Path]:
+def write(
+    study: Study, slices: Sequence[Slice], training: Sequence[Slice], held_out: Sequence[Slice], out: Path, command: str
+) -> list[Path]:
     """Figures, numbers and the report (Markdown and HTML) into the folder `out`; gives the files, the report first.
 
-    held_out : the subject whose middle slice the learned systems' pictures show.
+    training : what the networks were trained on. held_out : the subject whose middle slice their pictures show.
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / "measured.json").write_text(json.dumps(study.as_json(), indent=1), encoding="utf-8")
     tables = {f"Generations, {name}": recursion_table(group) for name, group in study.recursions.items()}
     if study.learned:
         tables["Networks"] = learned_table(study.learned)
-    vendors = ", ".join(sorted({each.vendor for each in slices}))
-    about = f"{len(slices)} slices of {len({each.series_instance_uid for each in slices})} series ({vendors})"
     drawn = _draw(study, held_out, out)
+    about = _about(slices, training if study.learned else (), held_out if study.learned else ())
     return [*write_report(out, command, about, study.claims(), tables, drawn), *drawn.values()]
+
+
+def _about(slices: Sequence[Slice], training: Sequence[Slice], held_out: Sequence[Slice]) -> str:
+    """What was measured on what, and with what."""
+    said = [f"Recursions on {_described(slices)}."]
+    if training:
+        said.append(f"Networks trained on {_described(training)}, judged by {_described(held_out)}.")
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES if _installed(name))
+    return f"{' '.join(said)} mripacs {mripacs.__version__}, Python {platform.python_version()}, {versions}."
+
+
+def _described(slices: Sequence[Slice]) -> str:
+    vendors = ", ".join(sorted({each.vendor for each in slices}))
+    return f"{len(slices)} slices of {len({each.series_instance_uid for each in slices})} series ({vendors})"
+
+
+def _installed(name: str) -> bool:
+    try:
+        return bool(metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _draw(study: Study, held_out: Sequence[Slice], out: Path) -> dict[str, Path]:
