@@ -365,6 +365,7 @@ class Archive:
 
     def close(self) -> None:
         """Finish what is under way, end the codec processes and close the database."""
+        self._previews.close()
         self._workers.close()
         tables_registry.remove_source(self._store.codec_tables)
         self._store.close()

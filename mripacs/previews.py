@@ -8,6 +8,7 @@ share the work: each takes the instances of a page in an order of its own, and l
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 from collections import deque
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from mripacs.core.errors import MripacsError, StoreError, UnknownInstanceError
 from mripacs.core.model import Preview, StoredInstance
 from mripacs.core.previews import PreviewSettings
-from mripacs.ingest.workers import Workers
+from mripacs.ingest.workers import Workers, start_workers
 from mripacs.retrieve.images import decode_image
 from mripacs.store import Store
 
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 IDLE_S = 1.0  # how long a fresh instance waits for its preview at most
 PAGE = 32  # instances asked for at once
 LATE_ROWS = 1000  # on PostgreSQL a lower row number may appear after a higher one: so far back is looked again
+GIVES_WAY = 15  # nice value of the process that makes them: what comes in is coded first
 MOST_WAITING = 10_000  # fresh instances remembered; what is forgotten is found by asking the database
 
 
@@ -45,7 +47,7 @@ class PreviewJob:
 
 
 def make_preview(job: PreviewJob) -> bytes:
-    """In a codec process: the preview of an instance's middle frame; empty where there is nothing to show."""
+    """In a process of its own: the preview of an instance's middle frame; empty where there is nothing to show."""
     from mripacs.models import making  # noqa: PLC0415 - numba, only where previews are made or shown
 
     try:
@@ -60,12 +62,19 @@ def make_preview(job: PreviewJob) -> bytes:
         return b""
 
 
+def give_way() -> None:
+    """In the process that makes previews: run when nobody else wants the processor, and load what makes them."""
+    os.nice(GIVES_WAY)
+    from mripacs.models import making  # noqa: F401, PLC0415 - as above
+
+
 class Previews:
     """Makes and shows the previews of one archive. `show` may be called from any thread, `run` from one."""
 
     def __init__(self, store: Store, workers: Workers, settings: PreviewSettings) -> None:
         self._store = store
-        self._workers = workers
+        self._codec_workers = workers
+        self._own_workers: Workers | None = None
         self._settings = settings
         self._fresh: deque[str] = deque(maxlen=MOST_WAITING)
         self._version = 0
@@ -99,7 +108,7 @@ class Previews:
     def work(self, ended: threading.Event) -> bool:
         """Make the previews of what is fresh and of one page of the rest; False when nothing was left to do."""
         self._follow_active()
-        fresh = self._make_fresh()
+        fresh = self._make_fresh(ended)
         page = self._store.previews.lacking(
             self._version, self._settings.modalities, max(0, self._seen - LATE_ROWS), PAGE
         )
@@ -107,7 +116,7 @@ class Previews:
             return fresh
         made = False
         for _, uid in random.sample(page, len(page)):
-            self._make_fresh()
+            self._make_fresh(ended)
             if self._make(uid):
                 made = True
                 if ended.wait(1 / self._settings.rate):
@@ -136,6 +145,19 @@ class Previews:
             payload_bytes=len(kept.data),
         )
 
+    def close(self) -> None:
+        """End the process that makes previews, if there is one."""
+        if self._own_workers is not None:
+            self._own_workers.close()
+
+    def _workers(self) -> Workers:
+        """A process of their own, started for the first preview; the caller's where the archive has no processes."""
+        if not self._codec_workers.count:
+            return self._codec_workers
+        if self._own_workers is None:
+            self._own_workers = start_workers(1, give_way)
+        return self._own_workers
+
     def _follow_active(self) -> None:
         """Take up the model that is active in the database; the shipped one becomes it where there is none."""
         version = self._store.previews.active_version()
@@ -147,9 +169,9 @@ class Previews:
             self._version, self._seen = version, 0
             log.info("previews are made by model %d", version)
 
-    def _make_fresh(self) -> bool:
+    def _make_fresh(self, ended: threading.Event) -> bool:
         found = False
-        while self._fresh:
+        while self._fresh and not ended.is_set():
             uid = self._fresh.popleft()
             if self._wanted(uid):
                 found = self._make(uid) or found
@@ -168,7 +190,7 @@ class Previews:
         try:
             stored = self._store.load(uid)
             job = PreviewJob(stored, self._data, self._settings.codec, self._settings.max_bytes)
-            data = self._workers.run(make_preview, job)
+            data = self._workers().run(make_preview, job)
         except (StoreError, UnknownInstanceError):
             return False  # asked again later, if it is still there
         except MripacsError as error:  # damaged, or it ends every codec process: trying again would not help

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 
 import numpy as np
@@ -146,6 +147,29 @@ def test_another_model_makes_them_anew_in_every_node(archive, stored, tmp_path) 
         work(node)
         assert {archive.preview(uid).version for uid in stored} == {second}
         assert node.models.active_version() == archive.models.active_version() == second
+
+
+def test_a_node_that_ends_leaves_the_rest_for_later(archive, stored) -> None:
+    ended = threading.Event()
+    ended.set()
+    archive._previews.work(ended)
+    assert sum(archive.preview(uid) is not None for uid in stored) <= 1  # of a page, none of what came last
+    work(archive)
+    assert all(archive.preview(uid) for uid in stored)
+
+
+@pytest.mark.skipif(not hasattr(os, "getpriority"), reason="no nice values on this system")
+def test_a_process_of_their_own_makes_them_and_gives_way(tmp_path, shared_data, monkeypatch) -> None:
+    with Archive.open(settings=settings_of(tmp_path), workers=1) as archive:
+        uid = archive.store(head(shared_data)[8]).sop_instance_uid
+        work(archive)
+        assert archive.preview(uid) is not None
+        own = archive._previews._own_workers
+        assert own.run(nice_value, 0) > archive._workers.run(nice_value, 0)
+
+
+def nice_value(_: int) -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_what_was_begun_is_finished_after_a_kill(archive, stored) -> None:
