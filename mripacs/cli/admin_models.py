@@ -63,7 +63,7 @@ def train(
     name: Annotated[str, typer.Option(help="What the model is called.")] = "trained",
     about: Annotated[str, typer.Option(help="The data, their source and licence, for the card.")] = "",
     out: Annotated[Path | None, typer.Option(help="Write a file, and leave the archive alone.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the network's training.")] = 2000,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the network's training.")] = 2500,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="A small model in a minute, to try it out.")] = False,
     as_json: AsJson = False,

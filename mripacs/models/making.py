@@ -53,12 +53,14 @@ def to_png(grey: NDArray[np.uint8]) -> bytes:
 
 
 def _better(pixels: NDArray[Any], model: PreviewModel, max_bytes: int) -> bytes:
-    learned = codec.encode(pixels, model, max_bytes)
-    try:
-        waves = wavelet.encode(pixels, max_bytes)
-    except CodecInputError:  # its own header leaves no room
+    learned, wanted = codec.encode(pixels, model, max_bytes), to_square(pixels).pixels
+    worst = relative_error(wanted, show(learned, model).picture)
+    if not 0 < worst < 1:
         return learned
-    wanted = to_square(pixels).pixels
+    try:
+        waves = wavelet.encode(pixels, max_bytes, worst)  # without a network its SSIM is lower: the error must pay
+    except CodecInputError:
+        return learned
     return min((learned, waves), key=lambda data: _loss(wanted, show(data, model).picture))
 
 

@@ -28,11 +28,11 @@ WINDOW = 7  # pixels of SSIM's window, as scikit-image's default
 class Recipe:
     """What a network is and how long it learns."""
 
-    channels: int = 32
+    channels: int = 48
     layers: int = 4  # between head and tail, an even number
-    steps: int = 2000
-    validate_every: int = 100  # steps
-    patience: int = 6  # validations without a better one until it stops early
+    steps: int = 2500  # 0.16 s of one core each
+    validate_every: int = 250  # steps
+    patience: int = 8  # validations without a better one until it stops early
     seed: int = 1
 
 
@@ -99,10 +99,10 @@ def advance(
     `saved` is called after each validation, with the state and its losses in words. Several processes average their
     gradients. Raises TrainingError when a loss is no number: the state last saved is whole.
     """
-    areas = np.array([each.wanted.size for each in pairs], np.float64)
+    shares = np.array([len(each.wanted) * math.sqrt(each.wanted[0].size) for each in pairs])  # large ones take longer
     while training.step < recipe.steps and training.worse < recipe.patience:
         random = np.random.default_rng([recipe.seed, training.step, _rank()])
-        loss = _step(training, recipe, pairs[random.choice(len(pairs), p=areas / areas.sum())], random)
+        loss = _step(training, recipe, pairs[random.choice(len(pairs), p=shares / shares.sum())], random)
         training.step += 1
         if not math.isfinite(loss):
             raise TrainingError(f"the loss is not a number after {training.step} steps: the training stops here")

@@ -1,4 +1,4 @@
-"""The finest step whose numbers fit into a budget of bytes, in about four encodes."""
+"""The finest step whose numbers fit into a budget of bytes, and what the last bytes buy, in about five encodes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 from mripacs.core.errors import CodecInputError
 from mripacs.models import latent
 from mripacs.models.kernel import Odds
-from mripacs.models.latent import STEP_LIMIT, STEPS_PER_OCTAVE
+from mripacs.models.latent import RATE_WEIGHT, STEP_LIMIT, STEPS_PER_OCTAVE
 from mripacs.models.square import Grid
 from mripacs.models.transform import Coefficients
 
 MOST_ENCODES = 6
 _BITS_A_NUMBER = 5.4  # of those that are not zero: training slices at 120 and 400 bytes
+_FULL = 0.98  # of a budget: less is worth another encode
+_LIGHTER = (0.08, 0.06, 0.04)  # lambdas: together 2.3 % (120 bytes) and 4.7 % (400) less error on training slices
 _DOUBLING = 1.25  # octaves of the step in which the bytes double, there
 
 
@@ -32,11 +34,27 @@ def finest_within(coefficients: Coefficients, grid: Grid, odds: Odds, budget: in
             break
         aim = step + round(STEPS_PER_OCTAVE * _DOUBLING * math.log2((budget - 0.5) / max(len(data), 8)))
         step = min(max(aim, low + 1), high - 1)
-    return best if best is not None else _coarse(coefficients, grid, odds, budget, low, high)
+    if best is None:
+        best = _coarse(coefficients, grid, odds, budget, low, high)
+    return _filled(coefficients, grid, odds, budget, *best)
 
 
-def _encode(coefficients: Coefficients, grid: Grid, odds: Odds, step: int) -> bytes:
-    return latent.encode(latent.quantise(coefficients, grid, step), odds, latent.ratios(coefficients, step))
+def _filled(
+    coefficients: Coefficients, grid: Grid, odds: Odds, budget: int, step: int, data: bytes
+) -> tuple[int, bytes]:
+    """The same step with fewer numbers given up to save bytes, while there is room for them."""
+    for weight in _LIGHTER:
+        if len(data) >= _FULL * budget:
+            break
+        more = _encode(coefficients, grid, odds, step, weight)
+        if len(more) > budget:
+            break
+        data = more
+    return step, data
+
+
+def _encode(coefficients: Coefficients, grid: Grid, odds: Odds, step: int, weight: float = RATE_WEIGHT) -> bytes:
+    return latent.encode(latent.quantise(coefficients, grid, step), odds, latent.ratios(coefficients, step), weight)
 
 
 def _first_guess(coefficients: Coefficients, budget: int) -> int:

@@ -81,7 +81,10 @@ _TILE = 64
 
 
 def _volume(label: str, path: Path) -> Iterator[LabelledSlice]:
-    """Planes of a NIfTI volume across each axis, every second one. Raises ModelError without nibabel, or for damage."""
+    """Planes of a NIfTI volume across each axis, every second one; of a time series the first volume's.
+
+    Raises ModelError without nibabel, or for damage.
+    """
     try:
         import nibabel  # noqa: PLC0415 - the extra "demo" has it
 
@@ -90,6 +93,7 @@ def _volume(label: str, path: Path) -> Iterator[LabelledSlice]:
         raise ModelError("NIfTI volumes need nibabel: pip install 'mripacs[demo]'") from error
     except (OSError, ValueError, EOFError) as error:
         raise ModelError(f"{label} is no NIfTI volume: {error}") from error
+    volume = volume[..., 0] if volume.ndim == 4 and volume.shape[3] else volume
     if volume.ndim != 3:
         return
     series = hashlib.sha256(np.ascontiguousarray(volume).tobytes()).hexdigest()[:16]

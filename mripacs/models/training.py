@@ -33,10 +33,10 @@ class Plan:
     """How much is trained on what."""
 
     recipe: Recipe = field(default_factory=Recipe)
-    odds_pictures: int = 1500
+    odds_pictures: int = 2500
     odds_epochs: int = 6
-    pairs: int = 5000
-    unseen_pairs: int = 128
+    pairs: int = 6000
+    unseen_pairs: int = 160
 
 
 def train(slices: Sequence[LabelledSlice], plan: Plan, folder: Path, about: str, report: Report) -> PreviewModel:
@@ -51,7 +51,7 @@ def train(slices: Sequence[LabelledSlice], plan: Plan, folder: Path, about: str,
         known, unseen = split(slices)
         begun = {"architecture": ARCHITECTURE, "data": _digest(slices), "seed": plan.recipe.seed}
         odds_facts = {**begun, "odds_pictures": plan.odds_pictures, "odds_epochs": plan.odds_epochs}
-        facts = {**begun, "plan": asdict(plan)}  # what a checkpoint of the network is of
+        facts = {**begun, "plan": _without_end(plan)}  # what a checkpoint of the network is of
         odds = _odds(known, plan, odds_facts, folder, report)
         training = _network(known, unseen, odds, plan, facts, folder, report)
     tensors = {f"odds.{name}": values for name, values in odds._asdict().items()}
@@ -108,6 +108,13 @@ def _network(
 
     advance(training, plan.recipe, pairs, judged, saved)
     return training
+
+
+def _without_end(plan: Plan) -> dict[str, Any]:
+    """The plan without the number of steps: a training may go on for longer, or come to its end sooner."""
+    facts = asdict(plan)
+    del facts["recipe"]["steps"]
+    return facts
 
 
 def _card(known: Sequence[LabelledSlice], plan: Plan, training: Training, about: str) -> dict[str, Any]:

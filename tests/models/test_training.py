@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,32 @@ def test_a_training_that_was_broken_off_gives_the_same_model(trained, slices, tm
     monkeypatch.setattr(training, "train_odds", None)  # they are there already
     again = train(slices, PLAN, tmp_path, "tests", lambda *_: None)
     assert again.digest == trained[0].digest
+
+
+def test_a_finished_training_goes_on_for_longer(trained, slices, tmp_path) -> None:
+    shutil.copytree(trained[1], tmp_path, dirs_exist_ok=True)
+    longer = replace(PLAN, recipe=replace(RECIPE, steps=6))
+    model = train(slices, longer, tmp_path, "tests", lambda *_: None)
+    assert model.card["steps_done"] == 6
+    assert model.card["plan"]["recipe"]["steps"] == 6
+
+
+def test_it_stops_when_what_is_held_out_gets_no_better(trained, slices, tmp_path, monkeypatch) -> None:
+    shutil.copy(trained[1] / checkpoint.ODDS, tmp_path)
+    random = np.random.default_rng(1)
+    monkeypatch.setattr(  # worse each time
+        network_training, "_judge", lambda network, pairs, chosen: judged(network, pairs, chosen, random)
+    )
+    long = replace(PLAN, recipe=replace(RECIPE, steps=1000, validate_every=1, patience=2))
+    model = train(slices, long, tmp_path, "tests", lambda *_: None)
+    assert model.card["steps_done"] < 1000
+    assert model.card["validation_loss"] is not None
+
+
+def judged(network, pairs, chosen, random):
+    """Errors that have nothing to do with the network, though their gradients are there."""
+    error = torch.from_numpy(random.random(len(chosen))) + 0 * sum(each.sum() for each in network.parameters())
+    return error, 0 * error
 
 
 def test_too_few_and_constant_slices_are_refused(slices, tmp_path) -> None:
