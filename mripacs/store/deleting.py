@@ -107,9 +107,12 @@ def write_events(
 
 
 def write_replacements(connection: Connection, victims: Sequence[Victim], new: NewInstance) -> None:
-    """One audit event for each instance whose place the new one took."""
+    """Two audit events for each instance whose place the new one took: it is gone as after any deletion."""
     for victim in victims:
-        digests = f"SHA-256 {victim.received_digest.hex()} is replaced by {new.certificate.received_digest}"
+        digest = f"SHA-256 {victim.received_digest.hex()}"
+        gone = f"study {victim.study_instance_uid}, {digest}"
+        write_event(connection, "delete instance", new.source, victim.sop_instance_uid, "replaced", gone)
+        digests = f"{digest} is replaced by {new.certificate.received_digest}"
         write_event(connection, "conflict", new.source, victim.sop_instance_uid, "replaced", digests)
 
 

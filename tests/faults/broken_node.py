@@ -94,10 +94,59 @@ def alter_before_storing() -> None:
     handlers._received = received
 
 
+def recognise_nothing() -> None:
+    """What is stored is not known to be: an instance that comes again is refused."""
+    Store.identify = lambda *_: None
+
+
+def lose_updates() -> None:
+    """One in five instances is not counted in its study and series."""
+    plain, numbers = writing.count_one_more, itertools.count(1)
+
+    def count(*arguments):
+        if next(numbers) % ONE_IN:
+            plain(*arguments)
+
+    writing.count_one_more = count
+
+
+def remember_for_ever() -> None:
+    """What was found or fetched once is found and fetched again, whatever became of it."""
+    for name in ("select", "fetch_encoded"):
+        setattr(Archive, name, _remembering(getattr(Archive, name)))
+
+
+def _remembering(plain):
+    answers = {}
+
+    def answer(archive, *arguments):
+        key = repr(arguments)
+        if key not in answers:
+            answers[key] = plain(archive, *arguments)
+        return answers[key]
+
+    return answer
+
+
+def keep_everything() -> None:
+    """Of each instance received, ten copies stay in memory."""
+    plain, kept = handlers._received, []
+
+    def received(event):
+        item = plain(event)
+        kept.extend(bytearray(item.dataset) for _ in range(10))
+        return item
+
+    handlers._received = received
+
+
 WAYS = {
     function.__name__: function
-    for function in (acknowledge_before_commit, index_before_payload, drop_some, alter_a_pixel, alter_before_storing)
-}
+    for function in (
+        acknowledge_before_commit, index_before_payload, drop_some, alter_a_pixel, alter_before_storing,
+        recognise_nothing, lose_updates, remember_for_ever, keep_everything,
+    )
+}  # fmt: skip
 
 if __name__ == "__main__":
     WAYS[os.environ[BROKEN]]()

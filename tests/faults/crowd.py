@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from mripacs.dimse import client
 from mripacs.store import Store
 from tests.e2e.node_process import children_of
 from tests.faults.crash_setup import orphans
+from tests.fuzz.memory import resident_bytes
 
 
 def send_all(peers, batches):
@@ -34,7 +34,7 @@ def stored_originals(url):
         return sorted(store.identify(uid).original_sop_instance_uid for uid in store.iterate_uids())
 
 
-def resident_bytes(pid):
-    """Resident memory of a process and its children, shared pages counted in each (Linux)."""
-    pages = [int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in (pid, *children_of(pid))]
-    return sum(pages) * 4096
+def node_and_workers(node):
+    """Resident bytes of a node and, in sum, of the processes that it started, shared pages counted in each (Linux)."""
+    pid = node.process.pid
+    return resident_bytes(pid), sum(resident_bytes(child) for child in children_of(pid))

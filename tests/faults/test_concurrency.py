@@ -17,10 +17,11 @@ from mripacs.dimse.client import Peer, find
 from mripacs.dimse.reader import reading
 from mripacs.store import Store
 from tests.faults.crash_node import CrashNode
-from tests.faults.crowd import inconsistencies, resident_bytes, send_all, stored_originals
+from tests.faults.crowd import inconsistencies, node_and_workers, send_all, stored_originals
 
 ASSOCIATIONS = 16
 PATIENCE_S = 180
+LATE_S = 20  # for deletions after everything was sent
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -42,9 +43,12 @@ def _running(node):
 
 @pytest.mark.faults
 def test_the_same_instances_from_sixteen_associations(node, objects, fault_random):
-    copies = Copies(objects, fault_random)
-    samples = copies.take(12)
-    orders = [fault_random.sample(samples, len(samples)) for _ in range(ASSOCIATIONS)]
+    assert_one_copy_of_each(node, Copies(objects, fault_random).take(12), fault_random)
+
+
+def assert_one_copy_of_each(node, samples, random):
+    """Sent by sixteen at once, each in an order of its own."""
+    orders = [random.sample(samples, len(samples)) for _ in range(ASSOCIATIONS)]
     results = send_all([Peer("127.0.0.1", node.port)] * ASSOCIATIONS, orders)
     assert {result.status for result in results} == {0x0000}
     assert len(results) == ASSOCIATIONS * len(samples)
@@ -55,7 +59,10 @@ def test_the_same_instances_from_sixteen_associations(node, objects, fault_rando
 @pytest.mark.faults
 def test_overlapping_studies_queries_and_deletions(node, objects, fault_random):
     """Eight send instances of the same studies, four query, two fetch, two delete what is there."""
-    copies = Copies(objects, fault_random)
+    assert_nothing_is_lost_among_others(node, Copies(objects, fault_random))
+
+
+def assert_nothing_is_lost_among_others(node, copies):
     peer = Peer("127.0.0.1", node.port)
     samples = copies.take(96)
     studies = sorted({sample.study_instance_uid for sample in samples})
@@ -111,9 +118,11 @@ def _rest(sample):
 
 
 def _delete(store, doomed, ended):
-    """Delete each as soon as it is there; the UIDs deleted."""
-    deleted = set()
-    while not (ended.is_set() and deleted >= {sample.sop_instance_uid for sample in doomed}):
+    """Delete each as soon as it is there; the UIDs deleted. What never comes is not waited for."""
+    deleted, end = set(), None
+    while end is None or (time.monotonic() < end and deleted < {sample.sop_instance_uid for sample in doomed}):
+        if end is None and ended.is_set():
+            end = time.monotonic() + LATE_S
         for sample in doomed:
             uid = sample.sop_instance_uid
             with suppress(UnknownInstanceError):
@@ -128,32 +137,37 @@ def test_two_nodes_share_one_archive(new_postgres_database, tmp_path, objects, f
     """Store to both, read each's at the other, delete at one while the other reads."""
     url = new_postgres_database()
     nodes = [CrashNode(tmp_path / name, url, workers=1) for name in ("one", "two")]
-    peers = [Peer("127.0.0.1", node.port) for node in nodes]
-    copies = Copies(objects, fault_random)
-    samples = copies.take(48)
     try:
-        for node, peer in zip(nodes, peers, strict=True):
-            node.folder.mkdir()
-            start_and_wait(node, peer, PATIENCE_S)
-        both = samples[:12]  # sent to both nodes at once
-        batches = [part for number in range(4) for part in (both + samples[12 + number :: 4],)]
-        results = send_all([peers[number % 2] for number in range(4)], batches)
-        assert {result.status for result in results} == {0x0000}
-        assert stored_originals(url) == sorted(sample.sop_instance_uid for sample in samples)
-        kept, doomed = samples[:36], samples[36:]
-        with ThreadPoolExecutor(3) as pool, Store.open(url) as beside:
-            reads = [pool.submit(_read_all, peer, copies, kept) for peer in peers]
-            deletion = pool.submit(_delete, beside, doomed, _set())
-            assert [wrong for each in reads for wrong in each.result(PATIENCE_S)] == []
-            assert deletion.result(PATIENCE_S) == {sample.sop_instance_uid for sample in doomed}
-        for peer in peers:
-            assert _read_all(peer, copies, kept) == []
-            assert len(_read_all(peer, copies, doomed)) == len(doomed)
-        assert inconsistencies(url) == []
+        assert_they_share_one_archive(nodes, url, Copies(objects, fault_random))
     finally:
         for node in nodes:
             print(f"--- log of a node\n{node.log[-2000:]}")
             node.end()
+
+
+def assert_they_share_one_archive(nodes, url, copies):
+    peers = [Peer("127.0.0.1", node.port) for node in nodes]
+    samples = copies.take(48)
+    for node, peer in zip(nodes, peers, strict=True):
+        node.folder.mkdir()
+        start_and_wait(node, peer, PATIENCE_S)
+    both = samples[:12]  # sent to both nodes at once
+    batches = [part for number in range(4) for part in (both + samples[12 + number :: 4],)]
+    results = send_all([peers[number % 2] for number in range(4)], batches)
+    assert {result.status for result in results} == {0x0000}
+    assert stored_originals(url) == sorted(sample.sop_instance_uid for sample in samples)
+    assert inconsistencies(url) == []  # here, too: deletions count anew
+    kept, doomed = samples[:36], samples[36:]
+    assert [_read_all(peer, copies, doomed) for peer in peers] == [[], []]  # what a node remembers must not outlive it
+    with ThreadPoolExecutor(3) as pool, Store.open(url) as beside:
+        reads = [pool.submit(_read_all, peer, copies, kept) for peer in peers]
+        deletion = pool.submit(_delete, beside, doomed, _set())
+        assert [wrong for each in reads for wrong in each.result(PATIENCE_S)] == []
+        assert deletion.result(PATIENCE_S) == {sample.sop_instance_uid for sample in doomed}
+    for peer in peers:
+        assert _read_all(peer, copies, kept) == []
+        assert len(_read_all(peer, copies, doomed)) == len(doomed), "what was deleted is given out"
+    assert inconsistencies(url) == []
 
 
 def _set():
@@ -177,16 +191,36 @@ GROWTH = 1.10  # of the resident memory after the warm-up
 def test_memory_does_not_grow(tmp_path, objects, fault_random, request, record):
     """Several associations in each round, as scanners come and go, and queries and fetches beside them."""
     rounds, warm_up = ROUNDS["long" if request.config.getoption("--kills") >= 200 else "short"]
-    copies = Copies(objects, fault_random)
-    sizes = []
     for node in _running(CrashNode(tmp_path)):
-        peer = Peer("127.0.0.1", node.port)
-        for _ in range(rounds):
-            samples = copies.take(100)
-            results = send_all([peer] * 4, [samples[part::4] for part in range(4)])
-            assert {result.status for result in results} == {0x0000}
-            assert _read_all(peer, copies, samples[::10]) == []
-            sizes.append(resident_bytes(node.process.pid))
-        megabytes = [round(size / 1e6) for size in sizes]
-        record("resident memory", f"{100 * rounds} instances, MB after each hundred:", megabytes)
-    assert max(sizes[warm_up:]) <= GROWTH * sizes[warm_up - 1]
+        sizes = sizes_over(node, Copies(objects, fault_random), rounds)
+    record(f"resident memory, {100 * rounds} instances", figures(sizes, warm_up))
+    assert_steady(sizes, warm_up)
+
+
+def sizes_over(node, copies, rounds):
+    """Resident bytes of the node and of its codec processes, at the start and after each hundred instances."""
+    peer = Peer("127.0.0.1", node.port)
+    sizes = [node_and_workers(node)]
+    for _ in range(rounds):
+        samples = copies.take(100)
+        results = send_all([peer] * 4, [samples[part::4] for part in range(4)])
+        assert {result.status for result in results} == {0x0000}
+        assert _read_all(peer, copies, samples[::10]) == []
+        sizes.append(node_and_workers(node))
+    return sizes
+
+
+def figures(sizes, warm_up):
+    """MB of node and codec processes at the start, after the warm-up and at the end, and the largest afterwards."""
+    moments = {
+        "start": sizes[0],
+        "warm": sizes[warm_up],
+        "end": sizes[-1],
+        "largest sum": max(sizes[warm_up:], key=sum),
+    }
+    return {name: f"node {node / 1e6:.0f}, workers {workers / 1e6:.0f} MB" for name, (node, workers) in moments.items()}
+
+
+def assert_steady(sizes, warm_up):
+    totals = [sum(size) for size in sizes]
+    assert max(totals[warm_up:]) <= GROWTH * totals[warm_up], f"memory grows: {totals}"

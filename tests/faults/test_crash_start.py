@@ -19,8 +19,7 @@ from tests.e2e.node_process import ENVIRONMENT, children_of
 from tests.faults.crash_node import CrashNode
 
 INSTANCES = 10_000
-LIMIT_S = 5.0
-SLOWER = 1.5  # than an empty archive's start, which a busy machine may stretch beyond the limit
+LIMIT_S = 5.0  # by the clock; where others keep the machine busy, of the node's own processor time
 
 
 @pytest.mark.faults
@@ -31,16 +30,18 @@ def test_start_after_a_kill_on_ten_thousand_instances(tmp_path, shared_data, obj
     try:
         log_bytes = make_archive(node, shared_data)
         _start(empty, sample)  # so that programs and libraries are in the page cache
+        load = os.getloadavg()[0]  # of the last minute: of others, and of the writer of the archive, who is one
+        busy = load > os.cpu_count()
         of_empty, of_full = _start(empty, sample), _start(node, sample)
         with Store.open(node.url) as store:
             assert store.statistics().instances == INSTANCES + 1
     finally:
         node.end()
         empty.end()
-    record(f"start: {INSTANCES} instances, log of {log_bytes / 1e6:.0f} MB", of_full, "empty:", of_empty)
-    for what in ("echo", "store"):
-        assert of_full[what] < max(LIMIT_S, SLOWER * of_empty[what])
-    assert of_full["processor"] < LIMIT_S + of_empty["processor"]
+    where = f"start: {INSTANCES} instances, log of {log_bytes / 1e6:.0f} MB, load {load:.1f}"
+    record(where, of_full, "empty:", of_empty)
+    for what in ("echo",) if busy else ("echo by the clock", "store by the clock"):
+        assert of_full[what] < LIMIT_S, f"load {load}"
 
 
 def make_archive(node, shared_data):
@@ -54,16 +55,22 @@ def make_archive(node, shared_data):
 
 
 def _start(node, sample):
-    """Seconds to the first C-ECHO and C-STORE, and processor seconds of all its processes; killed then."""
+    """Seconds to the first C-ECHO and C-STORE, by the clock and of all its processes' processor time; killed then."""
     peer = client.Peer("127.0.0.1", node.port)
     begun = time.monotonic()
     echo = start_and_wait(node, peer, 300)
+    of_echo = _processor_seconds_of(node)
     (result,) = client.send(peer, [sample.received()])
     assert result.status == 0x0000, result
     store = time.monotonic() - begun
-    processor = sum(_processor_seconds(pid) for pid in (node.process.pid, *children_of(node.process.pid)))
+    of_store = _processor_seconds_of(node)
     node.kill()
-    return {"echo": round(echo, 2), "store": round(store, 2), "processor": round(processor, 2)}
+    seconds = {"echo by the clock": echo, "store by the clock": store, "echo": of_echo, "store": of_store}
+    return {what: round(value, 2) for what, value in seconds.items()}
+
+
+def _processor_seconds_of(node):
+    return sum(_processor_seconds(pid) for pid in (node.process.pid, *children_of(node.process.pid)))
 
 
 def _processor_seconds(pid):

@@ -89,6 +89,11 @@ def pdu(kind, body, length=None):
     return struct.pack(">BBI", kind, 0, len(body) if length is None else length) + body
 
 
+def fragment_of(context, flags, data):
+    """A P-DATA-TF with one presentation data value."""
+    return pdu(4, struct.pack(">IBB", len(data) + 2, context, flags) + data)
+
+
 REQUEST = _associate_request([CONTEXT])
 
 BEFORE_THE_REQUEST = {

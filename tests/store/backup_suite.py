@@ -8,12 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from mripacs.core.errors import SettingsError, StoreError, UnknownInstanceError
-from mripacs.core.model import InstanceSelection
+from mripacs.core.model import InstanceIdentity, InstanceSelection
 from mripacs.store import Store, check
 from mripacs.store.backup import backup, restore
 from tests.store.deletion_suite import assert_whole, long_header, rows, sent
+
+
+def assert_restored(restored: Store, before: list[InstanceIdentity]) -> None:
+    """All that was there before the backup began is there, and all that is there is whole."""
+    assert {identity.sop_instance_uid for identity in before} <= set(restored.iterate_uids())
+    assert [restored.identify(identity.original_sop_instance_uid) for identity in before] == before
+    assert_whole(restored)
 
 
 class BackupSuite:
@@ -51,12 +59,32 @@ class BackupSuite:
         restore(empty_url, file)
         assert check(empty_url) == []
         with Store.open(empty_url, create=False) as restored:
-            assert {identity.sop_instance_uid for identity in before} <= set(restored.iterate_uids())
-            assert restored.identify("1.3") == before[3]
+            assert_restored(restored, before)
             assert restored.load("1.3").header == long_header("5.0", "1.3")
-            assert_whole(restored)
             restored.add(sent("9.9", "5.0", "4"))  # and it can be written to: row numbers go on
             assert_whole(restored)
+
+    @pytest.mark.parametrize(
+        "loss",
+        [
+            "DELETE FROM payload WHERE instance_id = (SELECT max(instance_id) FROM payload)",
+            "UPDATE study SET number_of_instances = number_of_instances + 1",
+            "UPDATE header SET reference_id = (SELECT max(id) FROM header_reference)",
+        ],
+    )
+    def test_a_broken_backup_is_noticed(
+        self, store: Store, url: str, empty_url: str, tmp_path: Path, loss: str
+    ) -> None:
+        """The test above can fail: a backup that lacks a row, or has rows of two moments, does not pass its check."""
+        before = [store.add(sent(f"1.{number}", f"5.{number % 3}", "4")).identity for number in range(6)]
+        backup(url, tmp_path / "backup")
+        restore(empty_url, tmp_path / "backup")
+        with Store.open(empty_url, create=False) as restored:
+            assert_restored(restored, before)
+            with restored._writing() as connection:
+                connection.execute(text(loss))
+            with pytest.raises((AssertionError, StoreError)):
+                assert_restored(restored, before)
 
     def test_a_backup_never_overwrites(self, store: Store, url: str, tmp_path: Path) -> None:
         store.add(sent("1.1", "5", "4"))

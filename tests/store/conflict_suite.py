@@ -41,6 +41,13 @@ def is_small_image(path: Path) -> bool:
     return native and dataset.get("Rows", 1000) <= 128 and dataset.get("BitsAllocated") == 16
 
 
+# What a test puts in its place: everything is taken for a repetition; nothing is, even of the same bytes.
+BROKEN = {
+    "all are repetitions": ("mripacs.ingest.receive.is_resend", lambda *_: True),
+    "none is a repetition": ("mripacs.ingest.receive.is_resend", lambda *_: False),
+}
+
+
 class ConflictSuite:
     """Everything about `[archive] on_conflict`."""
 
@@ -118,26 +125,27 @@ class ConflictSuite:
 
     @pytest.mark.parametrize("archive", ["refuse", "keep", "replace"], indirect=True)
     def test_eight_bring_one_uid(self, archive: Archive, variant: Variant) -> None:
-        rule, barrier = archive.settings.archive.on_conflict, threading.Barrier(8)
-        variants = [variant(number) for number in range(8)]
+        assert_one_wins(archive, [variant(number) for number in range(8)])
 
-        def send(number: int) -> Disposition | None:
-            barrier.wait()
-            try:
-                return archive.store(variants[number]).disposition
-            except ConflictError:
-                return None
+    @pytest.mark.parametrize("archive", ["refuse", "keep", "replace"], indirect=True)
+    @pytest.mark.parametrize("broken", BROKEN)
+    def test_a_broken_rule_is_noticed(
+        self, archive: Archive, variant: Variant, monkeypatch: pytest.MonkeyPatch, broken: str
+    ) -> None:
+        """The test above can fail: rules that do not hold do not pass its check."""
+        monkeypatch.setattr(*BROKEN[broken])
+        with pytest.raises((AssertionError, ConflictError)):
+            assert_one_wins(archive, [variant(number) for number in range(8)])
 
-        with ThreadPoolExecutor(8) as threads:
-            outcomes = Counter(threads.map(send, range(8)))
-        losers = {"refuse": None, "keep": Disposition.KEPT, "replace": Disposition.REPLACED}
-        assert outcomes == {Disposition.STORED: 1, losers[rule]: 7}
-        (identity,) = archive
-        winner = archive.fetch(identity.sop_instance_uid)
-        number = int(winner.PatientID[1:])
-        assert archive.store(variants[number]).disposition is Disposition.DUPLICATE  # whole, of one sender
-        assert [finding for _, found in archive.verify() for finding in found] == []
-        assert len(events(archive, "kept") + events(archive, "replaced")) == (0 if rule == "refuse" else 7)
+    @pytest.mark.parametrize("archive", ["replace"], indirect=True)
+    def test_what_was_replaced_is_told_as_a_deletion(self, archive: Archive, variant: Variant) -> None:
+        first = archive.store(variant(0))
+        archive.store(variant(1))
+        with archive._store._engine.connect() as connection:
+            event = schema.event.c
+            found = connection.execute(select(event.uid, event.detail).where(event.kind == "delete instance")).all()
+        assert [uid for uid, _ in found] == [first.sop_instance_uid]
+        assert first.certificate.received_digest in found[0].detail
 
     @pytest.mark.parametrize("archive", ["replace"], indirect=True)
     def test_there_is_always_an_instance(self, archive: Archive, variant: Variant, url: str) -> None:
@@ -159,6 +167,29 @@ class ConflictSuite:
             reader.result(timeout=60)
         assert len(seen) > 1
         assert_whole(archive._store)
+
+
+def assert_one_wins(archive: Archive, variants: list[bytes]) -> None:
+    """Eight bring objects of one UID at once: what the rule says becomes of each, and what is stored is whole."""
+    rule, barrier = archive.settings.archive.on_conflict, threading.Barrier(8)
+
+    def send(number: int) -> Disposition | None:
+        barrier.wait()
+        try:
+            return archive.store(variants[number]).disposition
+        except ConflictError:
+            return None
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = Counter(threads.map(send, range(8)))
+    losers = {"refuse": None, "keep": Disposition.KEPT, "replace": Disposition.REPLACED}
+    assert outcomes == {Disposition.STORED: 1, losers[rule]: 7}
+    (identity,) = archive
+    winner = archive.fetch(identity.sop_instance_uid)
+    number = int(winner.PatientID[1:])
+    assert archive.store(variants[number]).disposition is Disposition.DUPLICATE  # whole, of one sender
+    assert [finding for _, found in archive.verify() for finding in found] == []
+    assert len(events(archive, "kept") + events(archive, "replaced")) == (0 if rule == "refuse" else 7)
 
 
 def events(archive: Archive, outcome: str) -> list[str]:

@@ -348,6 +348,25 @@ class FixitySuite:
         assert not scrub.is_due(now + timedelta(hours=23))
         assert scrub.is_due(now + timedelta(hours=25))
 
+    @pytest.mark.parametrize("finished", [True, False])
+    def test_a_scrub_after_the_clock_was_set_back(self, store: Store, finished: bool) -> None:
+        """What was written by a clock that was ahead, or by one that was right before, does not put it off for ever."""
+        for number in range(3):
+            store.add(sent(f"1.{number}", "5", "4"))
+        scrub, now, ended = Scrub(store, timedelta(hours=24), 1000), datetime.now(UTC), threading.Event()
+        scrub.scrub(ended)
+        ahead = (now + timedelta(days=400)).isoformat(timespec="microseconds")
+        state = schema.progress.update().values(updated_at=ahead, finished_at=ahead if finished else None, last_id=2)
+        with store._writing() as connection:
+            connection.execute(state)
+        assert scrub.is_due(now)
+        walked = scrub.scrub(ended)
+        assert walked.checked == (3 if finished else 4)  # the one that was broken off goes on behind its row
+        assert walked.finished_at is not None
+        assert walked.finished_at < ahead
+        assert not scrub.is_due(datetime.now(UTC) + timedelta(hours=23))
+        assert scrub.is_due(datetime.now(UTC) + timedelta(hours=25))
+
     def test_a_scrub_under_way_elsewhere_is_left_alone(self, store: Store) -> None:
         store.add(sent("1.1", "5", "4"))
         next(iter(Verification(store, NAME)))

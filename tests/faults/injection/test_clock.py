@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import subprocess
 import time
@@ -34,34 +35,56 @@ def set_clock(path: Path, offset_s: int) -> None:
     partial.rename(path)
 
 
+def silent(port: int) -> socket.socket:
+    """The connection of an association that says nothing."""
+    return RawAssociation(port, [(MRImageStorage, ExplicitVRLittleEndian)])._socket
+
+
+def is_silent_for(connection: socket.socket, seconds: float) -> bool:
+    """Whether the node says nothing either for so long, and keeps it open."""
+    connection.settimeout(seconds)
+    try:
+        connection.recv(1)
+    except TimeoutError:
+        return True
+    return False
+
+
 def stays_idle(port: int, seconds: float) -> bool:
     """Whether an association that says nothing lives for so long."""
-    association = RawAssociation(port, [(MRImageStorage, ExplicitVRLittleEndian)])
-    with association._socket as connection:
-        connection.settimeout(seconds)
-        try:
-            return not connection.recv(1)
-        except TimeoutError:
-            return True
+    with silent(port) as connection:
+        return is_silent_for(connection, seconds)
+
+
+def with_clock(folder: Path, clock: Path) -> NodeProcess:
+    """A node whose wall clock is off by what the file says."""
+    set_clock(clock, 0)
+    node = NodeProcess(folder / "node", config=CONFIG, workers=0)
+    node.environment = {"LD_PRELOAD": str(other_clock(folder)), "CLOCK_OFFSET": str(clock)}
+    return node
+
+
+def assert_served_in_time(node: NodeProcess, sender: Sender, clock: Path, offsets_days: tuple[int, ...]) -> None:
+    """Whatever the wall clock says, and while it is set in the middle of an association's silence."""
+    for days in offsets_days:
+        set_clock(clock, days * 86400)
+        start = time.monotonic()
+        assert sender.send(2) == [0, 0], days
+        client.echo(Peer("127.0.0.1", node.port))
+        assert time.monotonic() - start < 20
+        assert stays_idle(node.port, IDLE_S / 2), f"ended too early, {days} days off"
+        with silent(node.port) as connection:
+            set_clock(clock, (days - 2) * 86400)
+            assert not is_silent_for(connection, IDLE_S * 3), f"never ended, {days} days off"
 
 
 def test_the_clock_is_set(tmp_path):
     """Instances are stored, idle associations end in their time, events keep their order, the scrub does not stop."""
     clock = tmp_path / "clock"
-    set_clock(clock, 0)
-    node = NodeProcess(tmp_path / "node", config=CONFIG, workers=0)
-    node.environment = {"LD_PRELOAD": str(other_clock(tmp_path)), "CLOCK_OFFSET": str(clock)}
-    node.start()
+    node = with_clock(tmp_path, clock).start()
     try:
         sender = Sender(node.port)
-        for days in (0, -3, 400, -365):
-            set_clock(clock, days * 86400)
-            start = time.monotonic()
-            assert sender.send(2) == [0, 0], days
-            client.echo(Peer("127.0.0.1", node.port))
-            assert time.monotonic() - start < 20
-            assert stays_idle(node.port, IDLE_S / 2), days
-            assert not stays_idle(node.port, IDLE_S * 3), days
+        assert_served_in_time(node, sender, clock, (0, -3, 400, -365))
         set_clock(clock, 0)
         wait_until(lambda: "scrub: " in node.log, 30, "a scrub")
         with closing(sqlite3.connect(f"file:{node.archive / 'mripacs.db'}?mode=ro", uri=True)) as database:

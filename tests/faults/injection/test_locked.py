@@ -25,7 +25,10 @@ sys.stdin.readline()
 
 
 def test_locked_by_another_process(start_node):
-    node = start_node()
+    assert_refused_in_time(start_node())
+
+
+def assert_refused_in_time(node):
     first = Sender(node.port)
     assert first.send(3) == [0] * 3
     senders = [Sender(node.port) for _ in range(SENDERS)]

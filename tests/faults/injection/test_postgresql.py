@@ -60,10 +60,13 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def node(tmp_path: Path, server: Server) -> Iterator[NodeProcess]:
-    config = f'[archive]\ndatabase_url = "{server.url}"\n'
-    made = NodeProcess(tmp_path / "node", config=config, workers=1).start()
+    made = NodeProcess(tmp_path / "node", config=config_of(server), workers=1).start()
     yield made
     made.stop()
+
+
+def config_of(server: Server) -> str:
+    return f'[archive]\ndatabase_url = "{server.url}"\n'
 
 
 def flags(server: Server) -> tuple[str, ...]:
@@ -71,7 +74,12 @@ def flags(server: Server) -> tuple[str, ...]:
 
 
 def test_killed_and_restarted_in_the_middle_of_a_transfer(node, server):
-    for _ in range(RESTARTS):
+    assert_nothing_is_lost(node, server, RESTARTS)
+    assert "failed: the " in node.log
+
+
+def assert_nothing_is_lost(node, server, restarts):
+    for _ in range(restarts):
         with Flow(node.port) as sender:
             wait_until(lambda: len(sender.acknowledged) > 5, 60, "some successes")
             server.kill()
@@ -82,7 +90,6 @@ def test_killed_and_restarted_in_the_middle_of_a_transfer(node, server):
         assert set(sender.refused) == {OUT_OF_RESOURCES}
         sender.send_refused_again()
         assert_whole(node, sender, archive=flags(server))
-    assert "failed: the " in node.log
 
 
 def test_read_only(node, server):

@@ -47,7 +47,10 @@ class Killer:
 
 def test_workers_that_always_die(start_node):
     """Each object is kept as it came, and says why; afterwards the codec takes them again."""
-    node = start_node()
+    assert_dying_workers_cost_nothing(start_node())
+
+
+def assert_dying_workers_cost_nothing(node):
     sender = Sender(node.port)
     assert sender.send(2) == [0, 0]
     with Killer(node) as killer:
@@ -95,6 +98,11 @@ def test_a_worker_without_memory(tmp_path):
 def test_a_node_without_memory(start_node):
     """An object too large for the memory that is left is refused, others are taken, and later it is, too."""
     node = start_node(workers=1)
+    assert_refused_without_memory(node)
+    assert MRImageStorage in {row["sop_class_uid"] for row in node.certificates().values()}
+
+
+def assert_refused_without_memory(node):
     sender = Sender(node.port)
     assert sender.send(2) == [0, 0]
     large = mr_object(Rows=6000, Columns=6000, PixelData=os.urandom(6000 * 6000 * 2), BitsStored=16, HighBit=15,
@@ -110,7 +118,6 @@ def test_a_node_without_memory(start_node):
     assert result.status == 0
     sender.acknowledged[str(large.SOPInstanceUID)] = large
     assert_whole(node, sender)
-    assert MRImageStorage in {row["sop_class_uid"] for row in node.certificates().values()}
 
 
 @pytest.fixture(autouse=True)
