@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mripacs.cli.context import AsJson, open_archive, print_json, print_table, size
-from mripacs.cli.local import interruptible, progress_bar
+from mripacs.cli.local import progress_bar
+from mripacs.cli.walks import follow, leave
 
 if TYPE_CHECKING:
     from mripacs.retrieve.repack import Repacking
-
-FOUND, INTERRUPTED = 74, 75  # EX_IOERR, EX_TEMPFAIL: exit codes
 
 
 def register(admin: typer.Typer) -> None:
@@ -35,15 +34,9 @@ def repack(
     """
     with open_archive(ctx) as archive, progress_bar(hidden=as_json) as bar:
         walk = archive.repack(studies=study or (), tables=tables, resume=resume, rate=rate)
-        task = bar.add_task("repacking", total=None if study else archive.statistics().instances)
-        with interruptible(walk.ended):
-            for _ in walk:
-                bar.update(task, completed=walk.progress.checked)
+        follow(walk, bar, "repacking", None if study else archive.statistics().instances)
     _report(walk, as_json=as_json)
-    if walk.progress.finished_at is None:
-        raise typer.Exit(INTERRUPTED)
-    if walk.progress.findings:
-        raise typer.Exit(FOUND)
+    leave(walk)
 
 
 def _report(walk: Repacking, *, as_json: bool) -> None:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mripacs.cli.context import AsJson, open_archive, print_json, print_table
-from mripacs.cli.local import interruptible, progress_bar
+from mripacs.cli.local import progress_bar
+from mripacs.cli.walks import follow, leave
 
 if TYPE_CHECKING:
     from mripacs.core.model import VerifyFinding
     from mripacs.retrieve.verify import Verification
-
-FOUND, INTERRUPTED = 74, 75  # EX_IOERR, EX_TEMPFAIL: exit codes
 
 
 def register(admin: typer.Typer) -> None:
@@ -38,15 +37,9 @@ def verify(
     """
     with open_archive(ctx) as archive, progress_bar(hidden=as_json) as bar:
         walk = archive.verify(repair=repair, resume=resume, rate=rate)
-        task = bar.add_task("verifying", total=archive.statistics().instances)
-        with interruptible(walk.ended):
-            for _ in walk:
-                bar.update(task, completed=walk.progress.checked)
+        follow(walk, bar, "verifying", archive.statistics().instances)
     _report(walk, as_json=as_json)
-    if walk.progress.finished_at is None:
-        raise typer.Exit(INTERRUPTED)
-    if walk.progress.findings:
-        raise typer.Exit(FOUND)
+    leave(walk)
 
 
 def quarantined(ctx: typer.Context, as_json: AsJson = False) -> None:

@@ -13,6 +13,7 @@ from mripacs.codec.kwavelet import side
 from mripacs.codec.kwavelet.band_coder import BandModel, code_band
 from mripacs.codec.kwavelet.bands import corner, layout, subbands
 from mripacs.codec.kwavelet.kernel import Quantised
+from mripacs.codec.kwavelet.levels import log_levels
 from mripacs.codec.kwavelet.lifting import synthesise_level
 from mripacs.codec.kwavelet.low_pass_coder import code_low_pass
 from mripacs.codec.kwavelet.mixing import Machine
@@ -112,12 +113,4 @@ def _model(indices: NDArray[np.int32], b: int, padded: NDArray[np.int64], step: 
     )
 
 
-def _log_levels() -> NDArray[np.int32]:
-    """0 1 2 3, then levels that grow by one each half octave, 11 at most: 0 1 2 3 4 4 5 5 6 6 6 6 7 7 7 7 ..."""
-    levels = [0, 1, 2, 3]
-    for octave in range(2, LARGEST.bit_length()):
-        levels += [2 * octave] * (1 << (octave - 1)) + [2 * octave + 1] * (1 << (octave - 1))
-    return np.minimum(np.array(levels[: LARGEST + 1], np.int32), LOG_LEVELS - 1)
-
-
-LOG_LEVEL = _log_levels()
+LOG_LEVEL = log_levels(LARGEST, LOG_LEVELS)

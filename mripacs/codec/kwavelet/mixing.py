@@ -40,6 +40,19 @@ class Machine(NamedTuple):
     tuning: NDArray[np.int64]  # learning rate of the weights
 
 
+def machine_of(
+    buffer: NDArray[np.uint8],
+    registers: NDArray[np.int64],
+    start: tuple[NDArray[np.int32], NDArray[np.int32]],
+    functions: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
+    rate: int,
+) -> Machine:
+    """A machine in its starting state. start : slots and weights, copied. functions : stretch, squash, reciprocal."""
+    slots, weights = (array.copy() for array in start)
+    inputs, logits = np.zeros((2, MAX_INPUTS), np.int64)
+    return Machine(buffer, registers, slots, weights, *functions, inputs, logits, np.array([rate], np.int64))
+
+
 @inlined
 def decide(machine: Machine, count: int, direct: int, weight_set: int, other_set: int, bit: int) -> int:
     """Code one bit and learn from it; returns the bit.

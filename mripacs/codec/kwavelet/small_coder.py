@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mripacs.codec.kwavelet import side
 from mripacs.codec.kwavelet.bands import Band, corner, layout, subbands
 from mripacs.codec.kwavelet.kernel import Quantised
+from mripacs.codec.kwavelet.levels import log_levels
 from mripacs.codec.kwavelet.lifting import synthesise_level
 from mripacs.codec.kwavelet.low_pass_coder import code_low_pass
 from mripacs.codec.kwavelet.mixing import Machine
@@ -171,12 +172,4 @@ def _state(band: Band, around: Surroundings, net: Net, shape: tuple[int, ...], t
     )
 
 
-def _log_levels() -> NDArray[np.int32]:
-    """0 1 2 3, then levels that grow by one each half octave, 11 at most: 0 1 2 3 4 4 5 5 6 6 6 6 7 7 7 7 ..."""
-    levels = [0, 1, 2, 3]
-    for octave in range(2, LARGEST_SUM.bit_length()):
-        levels += [2 * octave] * (1 << (octave - 1)) + [2 * octave + 1] * (1 << (octave - 1))
-    return np.minimum(np.array(levels[: LARGEST_SUM + 1], np.int32), LOG_LEVELS - 1)
-
-
-LOG_LEVEL = _log_levels()
+LOG_LEVEL = log_levels(LARGEST_SUM, LOG_LEVELS)

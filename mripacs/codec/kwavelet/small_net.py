@@ -102,29 +102,33 @@ def band_terms(net: Net, level: int, activity: int) -> NDArray[np.float32]:
 @inlined
 def run(net: Net, sums: NDArray[np.float32], second: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
     """From the first layer's `sums` (overwritten) to the last layer's sums, `logits` (PADDED_OUTPUTS,)."""
-    for unit in range(HIDDEN):
-        sums[unit] = np.floor(min(max(sums[unit] * FIRST_SCALE, ZERO), FULL))
-    for unit in range(SECOND):
-        second[unit] = net.second_bias[unit]
-    for k in range(0, HIDDEN, 4):
-        a, b, c, d = sums[k], sums[k + 1], sums[k + 2], sums[k + 3]
-        for unit in range(SECOND):
-            second[unit] += (
-                a * net.second[k, unit]
-                + b * net.second[k + 1, unit]
-                + c * net.second[k + 2, unit]
-                + d * net.second[k + 3, unit]
-            )
-    for unit in range(SECOND):
-        second[unit] = np.floor(min(max(second[unit] * SECOND_SCALE, ZERO), FULL))
-    for unit in range(PADDED_OUTPUTS):
-        logits[unit] = net.last_bias[unit]
-    for k in range(0, SECOND, 4):
-        a, b, c, d = second[k], second[k + 1], second[k + 2], second[k + 3]
-        for unit in range(PADDED_OUTPUTS):
-            logits[unit] += (
-                a * net.last[k, unit]
-                + b * net.last[k + 1, unit]
-                + c * net.last[k + 2, unit]
-                + d * net.last[k + 3, unit]
-            )
+    _activate(sums, HIDDEN, FIRST_SCALE)
+    _layer(sums, HIDDEN, net.second, net.second_bias, second, SECOND)
+    _activate(second, SECOND, SECOND_SCALE)
+    _layer(second, SECOND, net.last, net.last_bias, logits, PADDED_OUTPUTS)
+
+
+@inlined
+def _activate(sums: NDArray[np.float32], units: int, scale: np.float32) -> None:
+    """Sums of a layer to its activations, in place."""
+    for unit in range(units):
+        sums[unit] = np.floor(min(max(sums[unit] * scale, ZERO), FULL))
+
+
+@inlined
+def _layer(
+    inputs: NDArray[np.float32],
+    count: int,
+    weights: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    sums: NDArray[np.float32],
+    units: int,
+) -> None:
+    """Sums of `units` over `count` activations, four of these at a time."""
+    for unit in range(units):
+        sums[unit] = bias[unit]
+    for k in range(0, count, 4):
+        a, b, c, d = inputs[k], inputs[k + 1], inputs[k + 2], inputs[k + 3]
+        for unit in range(units):
+            upper = a * weights[k, unit] + b * weights[k + 1, unit]
+            sums[unit] += upper + c * weights[k + 2, unit] + d * weights[k + 3, unit]

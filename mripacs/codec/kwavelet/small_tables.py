@@ -18,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet import small_shapes as shapes
-from mripacs.codec.kwavelet.mixing import COUNT_LIMIT, HALF_SLOT, LOGIT_LIMIT, MAX_INPUTS, UNIT_WEIGHT, Machine
+from mripacs.codec.kwavelet.mixing import (
+    COUNT_LIMIT,
+    HALF_SLOT,
+    LOGIT_LIMIT,
+    MAX_INPUTS,
+    UNIT_WEIGHT,
+    Machine,
+    machine_of,
+)
 from mripacs.codec.kwavelet.small_net import Net, Weights, ready
 from mripacs.core.errors import CodecError
 
@@ -51,18 +59,8 @@ class SmallTables:
 
     def machine(self, buffer: NDArray[np.uint8], registers: NDArray[np.int64]) -> Machine:
         """A machine in its starting state."""
-        return Machine(
-            buffer,
-            registers,
-            self.slots.copy(),
-            self.mixer.copy(),
-            self.stretch,
-            self.squash,
-            self.reciprocal,
-            np.zeros(MAX_INPUTS, np.int64),
-            np.zeros(MAX_INPUTS, np.int64),
-            np.array([self.rate], np.int64),
-        )
+        functions = self.stretch, self.squash, self.reciprocal
+        return machine_of(buffer, registers, (self.slots, self.mixer), functions, self.rate)
 
     def to_bytes(self) -> bytes:
         """The file's bytes."""

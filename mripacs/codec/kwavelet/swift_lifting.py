@@ -9,6 +9,7 @@ a ring of eight lines that stays in the first-level cache: a sample is fetched f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,38 +37,29 @@ def _share(multiplier: float, pair: float) -> float:
     return share
 
 
-@compiled
-def _add(
-    lines: NDArray[np.float64],
-    line: int,
-    near: NDArray[np.float64],
-    before: int,
-    after: int,
-    multiplier: float,
-    out: NDArray[np.float64],
-    to: int,
-    columns: int,
-) -> None:
-    """out[to] = lines[line] + the share of near[before] + near[after], over the first `columns` samples."""
-    for j in range(columns):
-        out[to, j] = lines[line, j] + _share(multiplier, near[before, j] + near[after, j])
+def _stepped(sign: float) -> Callable[..., None]:
+    """A lifting step down the columns, or (sign -1) the step that undoes it."""
+
+    @compiled
+    def step(
+        lines: NDArray[np.float64],
+        line: int,
+        near: NDArray[np.float64],
+        before: int,
+        after: int,
+        multiplier: float,
+        out: NDArray[np.float64],
+        to: int,
+        columns: int,
+    ) -> None:
+        """out[to] = lines[line] +- the share of near[before] + near[after], over the first `columns` samples."""
+        for j in range(columns):
+            out[to, j] = lines[line, j] + sign * _share(multiplier, near[before, j] + near[after, j])
+
+    return step
 
 
-@compiled
-def _take(
-    lines: NDArray[np.float64],
-    line: int,
-    near: NDArray[np.float64],
-    before: int,
-    after: int,
-    multiplier: float,
-    out: NDArray[np.float64],
-    to: int,
-    columns: int,
-) -> None:
-    """Undo `_add`."""
-    for j in range(columns):
-        out[to, j] = lines[line, j] - _share(multiplier, near[before, j] + near[after, j])
+_add, _take = _stepped(1.0), _stepped(-1.0)
 
 
 @compiled

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet import shapes
-from mripacs.codec.kwavelet.mixing import COUNT_LIMIT, HALF_SLOT, MAX_INPUTS, Machine
+from mripacs.codec.kwavelet.mixing import COUNT_LIMIT, HALF_SLOT, MAX_INPUTS, Machine, machine_of
 from mripacs.core.errors import CodecError
 
 FILE_NAME = "tables_v1.npz"
@@ -42,18 +42,8 @@ class Tables:
 
     def machine(self, buffer: NDArray[np.uint8], registers: NDArray[np.int64]) -> Machine:
         """A machine in its starting state."""
-        return Machine(
-            buffer,
-            registers,
-            self.slots.copy(),
-            self.weights.copy(),
-            self.stretch,
-            self.squash,
-            self.reciprocal,
-            np.zeros(MAX_INPUTS, np.int64),
-            np.zeros(MAX_INPUTS, np.int64),
-            np.array([self.rate], np.int64),
-        )
+        functions = self.stretch, self.squash, self.reciprocal
+        return machine_of(buffer, registers, (self.slots, self.weights), functions, self.rate)
 
     def to_bytes(self) -> bytes:
         """The file's bytes."""
