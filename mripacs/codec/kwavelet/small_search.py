@@ -19,10 +19,12 @@ from mripacs.codec.kwavelet.kernel import ClipRange, Quantised, decode
 from mripacs.codec.kwavelet.search import GROWTH, Goal, Trial
 from mripacs.codec.kwavelet.small_choice import LAMBDA, choose
 from mripacs.codec.kwavelet.small_tables import SmallTables, shipped
-from mripacs.codec.kwavelet.steps import FINEST_STEP, STEPS_PER_OCTAVE
+from mripacs.codec.kwavelet.steps import FINEST_STEP, STEP_COUNT, STEPS_PER_OCTAVE
 
 # How much coarser than `search`'s step is tried at most: its own choice (`sparser`) is another one.
 COARSER = 8
+# Steps from `search`'s that are tried for a `max_error`, the first that meets it is taken.
+AROUND_PLAIN = range(3, -10, -1)
 MAX_TRIALS = 4  # each a choice (15 ms for 256 x 256) and a fixed point; on real slices 2 or 3
 # What is left of the target at the coarsest step is used up by choices that ask more of a bit: the error grows as
 # worth^0.08 at 5 %, worth^0.04 at 2 % (train), and 0.5 % more error saves 0.7 % bytes.
@@ -86,6 +88,10 @@ class _Choices:
         return Trial(FixedPoint(best.quantised, decode(best.quantised, self._clip), None), best.load)
 
     def _coarsest(self, plain_step: int) -> _Indices | None:
+        if self._goal.peak < math.inf:  # the largest error goes up and down: no step tells about the next
+            steps = (min(plain_step + offset, STEP_COUNT - 1) for offset in AROUND_PLAIN)
+            tries = (self._try(step, self._worth) for step in steps if step >= FINEST_STEP)
+            return next((tried for tried in tries if tried.load <= 1), None)
         best: _Indices | None = None
         meets, step, fails = FINEST_STEP - 1, plain_step, plain_step + COARSER
         for _ in range(MAX_TRIALS):
