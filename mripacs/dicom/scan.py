@@ -19,7 +19,7 @@ from mripacs.dicom.headers import (
     read_header,
     tag_text,
 )
-from mripacs.dicom.nesting import content_dialect, skip_undefined
+from mripacs.dicom.nesting import MAX_NESTED, content_dialect, skip_undefined
 from mripacs.dicom.transfer_syntax import dialect_of
 
 PIXEL_DATA = 0x7FE00010
@@ -76,13 +76,15 @@ def scan(dataset: Buffer, transfer_syntax: str, *, max_elements: int = MAX_ELEME
     read as encapsulated Explicit VR Little Endian. Elements may be out of order or duplicated, lengths odd.
     Bytes after Pixel Data that are no elements, and zeros after the last element, end the map without error.
     Raises NotDicomError (no data set), TruncatedDatasetError (ends inside an element other than Pixel Data, named
-    with its offset), ObjectTooLargeError (more than `max_elements`). Announced lengths are never allocated.
+    with its offset), ObjectTooLargeError (more than `max_elements`, or than MAX_NESTED in
+    sequences). Announced lengths are never allocated.
     """
     dialect = dialect_of(transfer_syntax)
     _check_first(dataset, dialect)
     elements: dict[int, ElementSpan] = {}
     position, size, depth, count = 0, len(dataset), 0, 0
     pixel: PixelSpan | None = None
+    nested = 0
     while position < size:
         if pixel is None:
             position, read = _read_plain(dataset, position, dialect, elements, max_elements + 1 - count)
@@ -90,18 +92,23 @@ def scan(dataset: Buffer, transfer_syntax: str, *, max_elements: int = MAX_ELEME
             if position >= size:
                 break
         try:
-            span, level, whole = _read_element(dataset, position, size, dialect)
+            span, level, headers = _read_element(dataset, position, size, dialect)
             _check_plausible(dataset, span, dialect, after_pixels=pixel is not None)
+        except ObjectTooLargeError:
+            raise
         except RefusedError:
             if pixel is not None or _only_zeros(dataset, position):
                 break
             raise
         if span.tag == PIXEL_DATA and pixel is None:
-            pixel = _pixel_span(dataset, span, dialect, whole)
+            pixel = _pixel_span(dataset, span, dialect, headers is not None)
         elements.setdefault(span.tag, span)
         depth = max(depth, level)
         position = span.end
         count = _counted(count + 1, max_elements)
+        nested += headers or 0
+        if nested > MAX_NESTED:
+            raise ObjectTooLargeError(f"the data set has more than {MAX_NESTED} items and elements in sequences")
     if not any(elements):  # nothing but a stray group length
         raise NotDicomError("there is no element of a data set")
     return DatasetMap(transfer_syntax, elements, pixel, position, depth)
@@ -148,8 +155,8 @@ def _counted(count: int, max_elements: int) -> int:
     return count
 
 
-def _read_element(dataset: Buffer, position: int, size: int, dialect: Dialect) -> tuple[ElementSpan, int, bool]:
-    """The element at `position`, its nesting depth, and whether it is there to its end."""
+def _read_element(dataset: Buffer, position: int, size: int, dialect: Dialect) -> tuple[ElementSpan, int, int | None]:
+    """The element at `position`, its nesting depth, and how many headers are in it; None when it is cut off."""
     tag, vr, length, start = read_header(dataset, position, size, dialect)
     if tag >> 16 in _FORBIDDEN_GROUPS and (tag, length) != _STRAY_GROUP_LENGTH:
         raise NotDicomError(f"{tag_text(tag)} at offset {position} cannot be part of a data set")
@@ -159,20 +166,20 @@ def _read_element(dataset: Buffer, position: int, size: int, dialect: Dialect) -
     if end > size:
         if tag != PIXEL_DATA:
             raise TruncatedDatasetError(f"the data set ends inside {tag_text(tag)} at offset {position}")
-        return ElementSpan(tag, vr, start, size, False, position, size), 0, False
-    return ElementSpan(tag, vr, start, end, False, position, end), 0, True
+        return ElementSpan(tag, vr, start, size, False, position, size), 0, None
+    return ElementSpan(tag, vr, start, end, False, position, end), 0, 0
 
 
-def _read_undefined(dataset: Buffer, position: int, size: int, dialect: Dialect) -> tuple[ElementSpan, int, bool]:
+def _read_undefined(dataset: Buffer, position: int, size: int, dialect: Dialect) -> tuple[ElementSpan, int, int | None]:
     tag, vr, _, start = read_header(dataset, position, size, dialect)
     try:
         value = skip_undefined(dataset, start, size, content_dialect(vr, dialect))
     except RefusedError:
         if tag != PIXEL_DATA:
             raise
-        return ElementSpan(tag, vr, start, size, True, position, size), 0, False
+        return ElementSpan(tag, vr, start, size, True, position, size), 0, None
     span = ElementSpan(tag, vr, start, value.value_end, True, position, value.end)
-    return span, value.depth, value.delimited or tag != PIXEL_DATA
+    return span, value.depth, value.headers if value.delimited or tag != PIXEL_DATA else None
 
 
 def _pixel_span(dataset: Buffer, span: ElementSpan, dialect: Dialect, whole: bool) -> PixelSpan:

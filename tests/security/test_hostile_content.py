@@ -17,6 +17,7 @@ from mripacs import Archive, load_settings
 from mripacs.core.errors import ConflictError, InvalidIdentityError, ObjectTooLargeError, QueryError
 from mripacs.core.logging import TextLines
 from mripacs.core.model import ReceivedFrom, ReceivedObject
+from mripacs.dicom import nesting, scan
 from mripacs.dicomweb.app import build
 from mripacs.dicomweb.store_parts import MAX_METADATA_BYTES, MAX_MODELS, Intake
 from mripacs.dimse import identifiers
@@ -221,3 +222,14 @@ def test_what_a_peer_sends_stays_on_its_line_of_the_log(code):
     assert len(line.splitlines()) == 1
     assert chr(code) not in line
     assert line.endswith("B")
+
+
+@pytest.mark.parametrize("elements", [1, 40])
+def test_more_items_than_anybody_means(archive, monkeypatch, elements):
+    """Of one sequence, or of many together: a deflated megabyte held a hundred million, two minutes of one core."""
+    monkeypatch.setattr(nesting, "MAX_NESTED", 10_000)
+    monkeypatch.setattr(scan, "MAX_NESTED", 10_000)
+    items = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * (12_000 // elements) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    more = b"".join(element(0x00411001 + number, "SQ", items, 0xFFFFFFFF) for number in range(elements))
+    with pytest.raises(ObjectTooLargeError, match="items and elements"):
+        archive.store(report(1, element(0x00410010, "LO", b"ME") + more))
