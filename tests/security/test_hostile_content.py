@@ -10,17 +10,25 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 from starlette.testclient import TestClient
 
 from mripacs import Archive, load_settings
-from mripacs.core.errors import ConflictError, InvalidIdentityError, ObjectTooLargeError, QueryError
+from mripacs.core.errors import ConflictError, InvalidIdentityError, MripacsError, ObjectTooLargeError, QueryError
 from mripacs.core.logging import TextLines
-from mripacs.core.model import ReceivedFrom, ReceivedObject
+from mripacs.core.model import ReceivedFrom, ReceivedObject, Tier
 from mripacs.dicom import nesting, scan
 from mripacs.dicomweb.app import build
 from mripacs.dicomweb.store_parts import MAX_METADATA_BYTES, MAX_MODELS, Intake
 from mripacs.dimse import identifiers
+from tests.e2e.objects import encoded, mr_object
 from tests.fuzz.memory import PeakMemory
 
 MIB = 2**20
@@ -233,3 +241,31 @@ def test_more_items_than_anybody_means(archive, monkeypatch, elements):
     more = b"".join(element(0x00411001 + number, "SQ", items, 0xFFFFFFFF) for number in range(elements))
     with pytest.raises(ObjectTooLargeError, match="items and elements"):
         archive.store(report(1, element(0x00410010, "LO", b"ME") + more))
+
+
+SHAPES = {
+    "a frame of 4 gigapixels": {"Rows": 65535, "Columns": 65535},
+    "two thousand million frames": {"Rows": 512, "Columns": 512, "NumberOfFrames": 2**31 - 1},
+    "both": {"Rows": 65535, "Columns": 65535, "NumberOfFrames": 2**31 - 1},
+    "just beyond the limit": {"Rows": 16384, "Columns": 16385},
+}
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEGLSLossless, JPEG2000Lossless])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dimensions_that_nobody_has(archive, shape, syntax):
+    """Kept as it came, without an array of what the header claims; read again, its pixels are an error."""
+    sent = mr_object(**SHAPES[shape])
+    content = bytes(64)
+    if syntax is not ExplicitVRLittleEndian:
+        content = encapsulate([bytes(64)])
+        sent["PixelData"].VR, sent["PixelData"].is_undefined_length = "OB", True
+    sent.PixelData = content
+    received = ReceivedObject(encoded(sent), str(syntax), str(sent.SOPClassUID), str(sent.SOPInstanceUID), "test")
+    with PeakMemory() as memory:
+        receipt = archive.store(received)
+        assert receipt.certificate.tier is Tier.VERBATIM
+        assert archive.fetch_encoded(receipt.sop_instance_uid).dataset == received.dataset
+        with pytest.raises(MripacsError):
+            archive.image(receipt.sop_instance_uid).native(1)
+    assert memory.growth < 64 * MIB
