@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mripacs.core.errors import RefusedError, TranscodeError
 from mripacs.dicom.encode import PIXEL_REPRESENTATION, Element, Encoder, explicit_bytes, padded_value
@@ -35,18 +36,49 @@ def reencode(
     chunks: list[Chunk] = [
         (tag, _encode_new(element, encoder)) for tag, element in replaced.items() if element is not None
     ]
-    as_it_is = edit is None and dataset_map.dialect is target
+    spans = dataset_map.elements.values()
     try:
-        for span in dataset_map.elements.values():
-            if span.tag in replaced or not span.tag & 0xFFFF:
-                continue
-            if as_it_is and not span.undefined_length:  # most of them; a call for each took a third of the time
-                chunks.append((span.tag, dataset[span.header_start : span.end]))
-            else:
-                chunks.append((span.tag, encode_span(dataset, dataset_map, span, encoder, edit)))
+        if edit is None and dataset_map.dialect is target and _ascend(dataset_map):
+            runs = _runs((span for span in spans if span.tag not in replaced and span.tag & 0xFFFF), replaced)
+            chunks += (_copied(dataset, dataset_map, run, encoder) for run in runs)
+        else:
+            for span in spans:
+                if span.tag not in replaced and span.tag & 0xFFFF:
+                    chunks.append((span.tag, encode_span(dataset, dataset_map, span, encoder, edit)))
     except RefusedError as error:
         raise TranscodeError(f"the data set cannot be written in another encoding: {error}") from error
     return b"".join(chunk for _, chunk in sorted(chunks, key=lambda chunk: chunk[0]))
+
+
+def _ascend(dataset_map: DatasetMap) -> bool:
+    """Whether the elements lie in the order of their tags, as they should (PS3.5 7.1)."""
+    tags = list(dataset_map.elements)
+    return tags == sorted(tags)
+
+
+def _runs(spans: Iterable[ElementSpan], replaced: Iterable[int]) -> Iterator[list[ElementSpan]]:
+    """Neighbours that are copied as one piece; between two pieces something goes, or is put in.
+
+    One slice for some hundred elements: writing a header element by element took a fifth of a retrieval.
+    """
+    new = deque(sorted(replaced))
+    run: list[ElementSpan] = []
+    for span in spans:
+        put_in = bool(new) and new[0] < span.tag
+        while new and new[0] < span.tag:
+            new.popleft()
+        if run and (put_in or span.header_start != run[-1].end or not (_is_whole(span) and _is_whole(run[-1]))):
+            yield run
+            run = []
+        run.append(span)
+    if run:
+        yield run
+
+
+def _copied(dataset: bytes, dataset_map: DatasetMap, run: list[ElementSpan], encoder: Encoder) -> Chunk:
+    if _is_whole(run[0]):
+        return run[0].tag, dataset[run[0].header_start : run[-1].end]
+    return run[0].tag, encode_span(dataset, dataset_map, run[0], encoder)
 
 
 def encoder_for(dataset: bytes, dataset_map: DatasetMap, target: Dialect) -> Encoder:

@@ -20,7 +20,7 @@ from mripacs.core.errors import MripacsError, PeerError
 from mripacs.core.model import Outgoing, ReceivedObject
 from mripacs.core.tls_contexts import ClientTls
 from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
-from mripacs.dimse import identifiers, raw_send
+from mripacs.dimse import identifiers, messages, raw_send
 from mripacs.dimse.handlers import MAX_CONTEXTS
 from mripacs.dimse.replies import KEEP_REPLIES
 from mripacs.dimse.sockets import NO_DELAY
@@ -158,6 +158,7 @@ def associated(
     handlers: list[tuple[evt.EventType, Callable[..., object]]] | None = None,
 ) -> Iterator[Association]:
     """An association, released in the end. Raises PeerError when the peer cannot be reached or takes no context."""
+    messages.install()
     entity = AE(ae_title=peer.calling_ae)
     entity.connection_timeout = entity.acse_timeout = peer.timeout_s
     entity.dimse_timeout = entity.network_timeout = max(peer.timeout_s, 60.0)

@@ -14,7 +14,7 @@ from mripacs.core.errors import ObjectTooLargeError
 from mripacs.core.model import InstanceIdentity, ReceivedObject
 from mripacs.core.settings import Destination
 from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
-from mripacs.dimse import identifiers, move_check, raw_send, statuses, timers
+from mripacs.dimse import identifiers, messages, move_check, raw_send, statuses, timers
 from mripacs.dimse.destinations import Route, routes
 from mripacs.dimse.negotiation import accept_echo, accept_relational_queries, accept_storage_contexts
 from mripacs.dimse.receiving import bounded_receiving, dataset_bytes
@@ -49,6 +49,7 @@ def evt_handlers(
     raw_send.install()
     move_check.install()
     timers.install()
+    messages.install()
     settings = archive.settings.dimse
     known = routes(settings.destinations if destinations is None else destinations, settings.tls)
     return [
