@@ -67,6 +67,7 @@ def paper(
         task = bar.add_task("recursions", total=study.recursion_parts(slices))
         measured = study.measure(slices, generations, lambda: bar.advance(task), networks)
     how = "--quick" if quick else f"--generations {generations} --epochs {epochs} --train-per-series {train_per_series}"
+    how += "" if learned else " --no-learned"
     command = f"mripacs bench paper {_named(data, train, subject)} {how} --per-series {per_series} --seed {seed}"
     files = study.write(measured, slices, training, held_out, out, command)
     if as_json:

@@ -90,6 +90,11 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def is_done(training: Training, recipe: Recipe) -> bool:
+    """Whether all steps are done, or validation has not become better for too long."""
+    return training.step >= recipe.steps or training.worse >= recipe.patience
+
+
 def advance(
     training: Training, recipe: Recipe, pairs: Sequence[Pairs], unseen: Sequence[Pairs],
     saved: Callable[[Training, str], None],
@@ -100,7 +105,7 @@ def advance(
     gradients. Raises TrainingError when a loss is no number: the state last saved is whole.
     """
     shares = np.array([len(each.wanted) * math.sqrt(each.wanted[0].size) for each in pairs])  # large ones take longer
-    while training.step < recipe.steps and training.worse < recipe.patience:
+    while not is_done(training, recipe):
         random = np.random.default_rng([recipe.seed, training.step, _rank()])
         loss = _step(training, recipe, pairs[random.choice(len(pairs), p=shares / shares.sum())], random)
         training.step += 1

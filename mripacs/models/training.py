@@ -18,7 +18,7 @@ from mripacs.core.errors import TrainingError
 from mripacs.models import checkpoint
 from mripacs.models.kernel import Odds
 from mripacs.models.model import ARCHITECTURE, PreviewModel, build
-from mripacs.models.network_training import Recipe, Training, advance, device, start
+from mripacs.models.network_training import Recipe, Training, advance, device, is_done, start
 from mripacs.models.odds_training import train_odds
 from mripacs.models.pairs import make_pairs, varied
 from mripacs.models.slices import LabelledSlice
@@ -95,6 +95,8 @@ def _network(
 ) -> Training:  # fmt: skip
     training = start(plan.recipe)
     checkpoint.load_training(training, facts, folder)
+    if is_done(training, plan.recipe):
+        return training
     report("network", training.step, plan.recipe.steps, f"on {device()}, making pictures")
     random = np.random.default_rng([plan.recipe.seed, 2, _rank()])
     pairs = make_pairs(varied(known, plan.pairs, random), odds, random)
