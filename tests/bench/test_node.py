@@ -12,7 +12,8 @@ from pynetdicom.dimse_messages import C_STORE_RSP
 from pynetdicom.dsutils import decode
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
-from mripacs.cli.node_bench import command_set, report, sink, upper_layer, usage
+from mripacs.cli.node_bench import command_set, operations, report, sink, upper_layer, usage
+from mripacs.cli.node_bench.operations import OPERATIONS
 from mripacs.cli.node_bench.trial import Measured, Trial
 from mripacs.core.errors import PeerError
 from tests.cli.conftest import mripacs
@@ -104,6 +105,12 @@ def test_ratios_are_medians_of_each_rounds_own():
     assert row["ratios"] == {"ours / peer": 2.0}
     assert row["servers"]["ours"]["ms_per_item"] == 200
     assert report.operation_cells([row], ["ours", "peer"])[1] == [["C-GET", "5 /s", "2 /s", "2.00"]]
+
+
+def test_processor_time_of_repeated_queries_is_that_of_one():
+    for operation in OPERATIONS:
+        is_query = operation.items is operations._one
+        assert operation.repeats == (operations.QUERIES if is_query else 1)
 
 
 def test_processor_time_and_memory_of_a_tree():

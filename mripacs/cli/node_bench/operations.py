@@ -71,6 +71,7 @@ class Operation:
     items: Callable[[Round], int]  # instances that it moves; 1 for a query
     web: bool = False
     stores: bool = False
+    repeats: int = 1  # how often it is done in a round
 
     def suits(self, asked: Asked) -> bool:
         """Whether the server offers it."""
@@ -184,19 +185,21 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("C-MOVE of a series", _c_move, lambda what: len(what.for_move.objects)),
     Operation("WADO-RS of a series", _wado_series, lambda what: len(what.for_get.objects), web=True),
     Operation("WADO-RS, single frames", _frames, lambda what: len(what.for_move.objects), web=True),
-    Operation("QIDO-RS, studies", _qido(lambda _: "/studies?limit=100"), _one, web=True),
+    Operation("QIDO-RS, studies", _qido(lambda _: "/studies?limit=100"), _one, web=True, repeats=QUERIES),
     Operation(
         "QIDO-RS, series of a study",
         _qido(lambda what: f"/studies/{what.for_get.study_instance_uid}/series"),
         _one,
         web=True,
+        repeats=QUERIES,
     ),
-    Operation("QIDO-RS, 100 instances", _qido(lambda _: "/instances?limit=100"), _one, web=True),
-    Operation("C-FIND, studies", _find("STUDY", STUDY_LEVEL, lambda _: {}), _one),
+    Operation("QIDO-RS, 100 instances", _qido(lambda _: "/instances?limit=100"), _one, web=True, repeats=QUERIES),
+    Operation("C-FIND, studies", _find("STUDY", STUDY_LEVEL, lambda _: {}), _one, repeats=QUERIES),
     Operation(
         "C-FIND, series of a study",
         _find("SERIES", SERIES_LEVEL, lambda what: {scu.STUDY_UID: what.for_get.study_instance_uid}),
         _one,
+        repeats=QUERIES,
     ),
     Operation(
         "C-FIND, instances of a series",
@@ -209,5 +212,6 @@ OPERATIONS: tuple[Operation, ...] = (
             },
         ),
         _one,
+        repeats=QUERIES,
     ),
 )

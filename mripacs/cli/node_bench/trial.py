@@ -67,7 +67,7 @@ def _round(trial: Trial, asked: Sequence[Asked], what: Round, number: int) -> No
 def _measure(trial: Trial, one: Asked, operation: Operation, what: Round, *, counts: bool) -> None:
     before = usage.cpu_seconds(one.server.pid)
     seconds = operation.run(one, what)
-    cpu = usage.cpu_seconds(one.server.pid) - before
+    cpu = (usage.cpu_seconds(one.server.pid) - before) / operation.repeats
     if counts:
         measured = trial.measured.setdefault(operation.name, {}).setdefault(one.server.name, Measured())
         measured.items.append(operation.items(what))
