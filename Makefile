@@ -12,9 +12,12 @@ MADE   := $(VENV)/.stamp-venv
 BASE   := $(VENV)/.stamp-base
 DEV    := $(VENV)/.stamp-dev
 LEARNED := $(VENV)/.stamp-learned
-# Files of tests side by side, four at most: they wait for sockets, and times are asserted in some. 12 minutes become 6
-# on two cores.
+# Files of tests side by side, four at most: they wait for sockets, and times are asserted in some. 25 minutes of processor
+# time become 13 on two cores.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
+
+# Kernels of all codecs, once: under coverage and in each process by itself the first ones take three minutes.
+COMPILE := from tests.golden.write_golden import payloads; [make() for make in payloads().values()]
 
 .DEFAULT_GOAL := help
 .PHONY: help demo viewer learned test test-slow test-faults test-browser lint bench clean
@@ -31,6 +34,7 @@ viewer: $(BASE) ## A node with the OHIF viewer at http://127.0.0.1:8112; DIRECTO
 	@$(BIN)/mripacs $(if $(DIRECTORY),--directory $(DIRECTORY)) serve --viewer
 
 test: $(DEV) ## All tests but the slow ones, the faults and the browser's, with branch coverage
+	@$(BIN)/python -c "$(COMPILE)"
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not faults and not browser" --cov $(ARGS)
 
 test-slow: $(DEV) ## Tests that take minutes: image build steps, long chains
