@@ -296,6 +296,8 @@ def like(page: Page, frame: np.ndarray) -> float:
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0  # nothing is drawn yet
     return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
