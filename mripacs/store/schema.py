@@ -6,6 +6,7 @@
     event                                                      audit trail; outlives what it speaks of
     progress                                                   how far each verification has come
     model ──< preview                                          preview models, and the pictures they made of instances
+    waiting                                                    acknowledged objects that are not compressed yet
     commitment                                                 storage commitments that are not reported yet
     codec_tables                                               trained tables that payloads name; never deleted
 
@@ -206,6 +207,25 @@ commitment = Table(
     Column("requested_at", CODE_POINTS, nullable=False),  # ISO 8601, UTC
     Column("attempts", Integer, nullable=False),  # to report
     Column("next_attempt_at", CODE_POINTS, nullable=False, index=True),
+)
+
+waiting = Table(  # acknowledged as received, not compressed yet (mripacs.store.waiting)
+    "waiting",
+    metadata,
+    Column("id", ROW_ID, primary_key=True),
+    Column("series_id", ROW_ID, ForeignKey("series.id"), nullable=False, index=True),  # it cannot go under an object
+    Column("uid", CODE_POINTS, nullable=False, unique=True),  # received under
+    Column("sop_class_uid", CODE_POINTS, nullable=False),
+    Column("transfer_syntax", CODE_POINTS, nullable=False),
+    Column("owner", CODE_POINTS, nullable=False, index=True),  # the node that took it
+    Column("received_at", CODE_POINTS, nullable=False),  # ISO 8601, UTC
+    Column("door", CODE_POINTS, nullable=False),
+    Column("calling_ae", CODE_POINTS, nullable=False),
+    Column("called_ae", CODE_POINTS, nullable=False),
+    Column("peer", CODE_POINTS, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of data
+    Column("data", LargeBinary, nullable=False),  # the data set as received
+    sqlite_autoincrement=True,  # numbers never return: whoever holds one means this object
 )
 
 codec_tables = Table(
