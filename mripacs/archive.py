@@ -52,6 +52,7 @@ from mripacs.retrieve.growth import Growth
 from mripacs.retrieve.images import Image, Images
 from mripacs.retrieve.matching import parse_level, parse_query
 from mripacs.retrieve.metadata import BulkUri, Metadata
+from mripacs.retrieve.recent import Recent
 from mripacs.retrieve.repack import Repacking
 from mripacs.retrieve.scrub import Scrub
 from mripacs.retrieve.verify import Verification
@@ -72,13 +73,14 @@ IN_FLIGHT_PER_WORKER = 2  # objects of one `store_many` under way for each worke
 class Archive:
     """One archive on one database. Thread-safe; close it, or use it as a context manager."""
 
-    def __init__(self, settings: Settings, store: Store, workers: Workers) -> None:
+    def __init__(self, settings: Settings, store: Store, workers: Workers, recent: Recent | None = None) -> None:
         self.settings = settings
+        self._recent = recent or Recent()
         self._store = store
         self._workers = workers
         self._concurrency = workers.count
         tables_registry.add_source(store.codec_tables)  # payloads may name tables that do not ship
-        self._retrieve = Retrieve(store, settings.archive.rewrite_references)
+        self._retrieve = Retrieve(store, settings.archive.rewrite_references, self._recent)
         self._metadata = Metadata(store, settings.archive.rewrite_references)
         self._images = Images(store)
         self._growth = Growth(store)
@@ -94,7 +96,12 @@ class Archive:
 
     @classmethod
     def open(
-        cls, directory: Path | str | None = None, *, settings: Settings | None = None, workers: int | Workers = 0
+        cls,
+        directory: Path | str | None = None,
+        *,
+        settings: Settings | None = None,
+        workers: int | Workers = 0,
+        recent: Recent | None = None,
     ) -> Self:
         """Open an archive, creating it if it is not there.
 
@@ -102,6 +109,7 @@ class Archive:
         settings : the whole configuration (`mripacs.load_settings`); defaults apply where it is None.
         workers : codec processes; 0 codes in the calling thread, which needs no `if __name__ == "__main__"` guard.
         Workers that were started already are closed with the archive.
+        recent : finished instances that are shared with other processes; None: each read is decoded.
         Raises StoreError when the database cannot be opened, SchemaError when it needs an upgrade.
         """
         if settings is None:
@@ -110,7 +118,8 @@ class Archive:
             location = settings.archive.model_copy(update={"directory": Path(directory), "database_url": None})
             settings = settings.model_copy(update={"archive": location})
         store = Store.open(settings.database_url)
-        return cls(settings, store, start_workers(workers, load_codec) if isinstance(workers, int) else workers)
+        started = start_workers(workers, load_codec) if isinstance(workers, int) else workers
+        return cls(settings, store, started, recent)
 
     def store(self, item: ReceivedObject | Path | str | bytes | Dataset) -> Receipt:
         """Store one object durably: a file's path, its bytes, a pydicom data set, or an object from the wire.

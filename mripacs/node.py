@@ -16,6 +16,7 @@ from mripacs.core.status import StatusServer
 from mripacs.dicomweb.process import WebProcess
 from mripacs.dimse import DicomServer
 from mripacs.ingest.workers import Workers
+from mripacs.retrieve.recent import Recent
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,12 @@ class Node:
 
     def __init__(self, settings: Settings, workers: Workers | None = None) -> None:
         """Open the archive. workers : codec processes that were started already; the node ends them."""
-        self._archive = Archive.open(settings=settings, workers=workers or settings.archive.workers)
+        recent = Recent.create(settings.archive.recent_bytes)
+        self._archive = Archive.open(settings=settings, workers=workers or settings.archive.workers, recent=recent)
         self._server = DicomServer(self._archive)
         self._ready = False
         self._status = StatusServer(self._facts)
-        self._web = WebProcess(settings, self._status.address) if settings.web.enabled else None
+        self._web = WebProcess(settings, self._status.address, recent) if settings.web.enabled else None
         self._ended = threading.Event()
         self._scrub = threading.Thread(target=self._archive.scrub, args=(self._ended,), name="scrub")
         self._previews = threading.Thread(target=self._archive.make_previews, args=(self._ended,), name="previews")

@@ -60,6 +60,9 @@ class ArchiveSettings(Section):
     )
     scrub_rate: float = Field(20, gt=0, le=100000, description="instances a second that it reads at most")
     rewrite_references: bool = Field(False, description="objects that refer to lossy instances leave with derived UIDs")
+    recent_bytes: int = Field(
+        128 << 20, ge=0, le=1 << 40, description="memory for the instances stored and read last, in bytes; 0: none"
+    )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=0, le=256, description="codec processes; 0 codes in the caller"
     )

@@ -18,6 +18,7 @@ from multiprocessing.process import BaseProcess
 
 from mripacs.core.errors import SettingsError
 from mripacs.core.settings import Settings
+from mripacs.retrieve.recent import Recent
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,9 @@ READY_S = 120.0  # the longest that a start may take; 1 s on a quiet machine
 class WebProcess:
     """The door and its process. `start` returns when it answers; `stop` ends it in order."""
 
-    def __init__(self, settings: Settings, node_status: str | None = None) -> None:
+    def __init__(self, settings: Settings, node_status: str | None = None, recent: Recent | None = None) -> None:
         self._settings = settings
+        self._recent = recent  # instances at hand, shared with the node's process
         self._node_status = node_status  # where the node tells its status (mripacs.core.status)
         self._socket: socket.socket | None = None
         self._process: BaseProcess | None = None
@@ -89,7 +91,7 @@ class WebProcess:
                 return
             self._process = context.Process(
                 target=_serve,
-                args=(self._settings, self._socket, self.port, writer, self._node_status),
+                args=(self._settings, self._socket, self.port, writer, self._node_status, self._recent),
                 name="mripacs-web",
             )
             self._process.start()
@@ -134,7 +136,14 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _serve(settings: Settings, listening: socket.socket, port: int, ready: Connection, node_status: str | None) -> None:
+def _serve(
+    settings: Settings,
+    listening: socket.socket,
+    port: int,
+    ready: Connection,
+    node_status: str | None,
+    recent: Recent | None,
+) -> None:
     """In the new process: serve until SIGTERM, or until the node is gone."""
     from mripacs.core.logging import configure_logging  # noqa: PLC0415
     from mripacs.dicomweb.server import serve  # noqa: PLC0415 - the web framework stays out of the node's process
@@ -144,7 +153,7 @@ def _serve(settings: Settings, listening: socket.socket, port: int, ready: Conne
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    serve(settings, listening, port, lambda: ready.send(True), node_status)
+    serve(settings, listening, port, lambda: ready.send(True), node_status, recent)
 
 
 def _end_with(parent: BaseProcess) -> None:

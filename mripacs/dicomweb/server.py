@@ -14,6 +14,7 @@ import uvicorn
 from mripacs.core.settings import Settings
 from mripacs.core.tls_contexts import server_context
 from mripacs.dicomweb.http_protocol import BoundedHttp
+from mripacs.retrieve.recent import Recent
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +28,18 @@ def check(settings: Settings) -> None:
 
 
 def serve(
-    settings: Settings, listening: socket, port: int, ready: Callable[[], None], node_status: str | None = None
+    settings: Settings,
+    listening: socket,
+    port: int,
+    ready: Callable[[], None],
+    node_status: str | None = None,
+    recent: Recent | None = None,
 ) -> None:
     """Open an archive of one's own on the settings' database and serve it until SIGTERM."""
     from mripacs.archive import Archive  # noqa: PLC0415 - heavy, and only this function needs it
     from mripacs.dicomweb.app import build  # noqa: PLC0415 - as above
 
-    with Archive.open(settings=settings, workers=settings.web.workers) as archive:
+    with Archive.open(settings=settings, workers=settings.web.workers, recent=recent) as archive:
         server = _Server(_config(settings, build(archive, settings, node_status), port), ready)
         with asyncio.Runner(loop_factory=_event_loop()) as runner:
             runner.run(server.serve(sockets=[listening]))

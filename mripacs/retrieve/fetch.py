@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from mripacs.core.errors import TranscodeError, UnknownInstanceError
-from mripacs.core.model import InstanceIdentity, InstanceSelection, Outgoing, Query, StoredInstance
+from mripacs.core.errors import TranscodeError
+from mripacs.core.model import InstanceIdentity, InstanceSelection, Outgoing, Query
 from mripacs.dicom import encapsulate, references, transcode, transfer_syntax
+from mripacs.retrieve.finishing import Finishing
 from mripacs.retrieve.images import in_streams
-from mripacs.retrieve.rebuild import rebuild_instance
+from mripacs.retrieve.recent import Recent
 from mripacs.store import Store
 from mripacs.store.keys import COMPUTED, KEYS
 
@@ -20,6 +21,12 @@ class Retrieve:
 
     store: Store
     rewrite_references: bool = False
+    recent: Recent = field(default_factory=Recent)
+
+    @property
+    def finishing(self) -> Finishing:
+        """How instances are read."""
+        return Finishing(self.store, self.recent)
 
     def find(self, query: Query) -> Iterator[dict[str, str | int]]:
         """Rows that match, by keyword, at the query's level."""
@@ -35,14 +42,11 @@ class Retrieve:
 
     def identify(self, uid: str) -> InstanceIdentity:
         """The instance served or received under `uid`. Raises UnknownInstanceError."""
-        identity = self.store.identify(uid)
-        if identity is None:
-            raise UnknownInstanceError(f"no instance {uid} is stored")
-        return identity
+        return self.finishing.identify(uid)
 
     def fetch(self, uid: str) -> Outgoing:
         """The instance as it is natively given out. Raises UnknownInstanceError, DamagedInstanceError."""
-        return self._leave(self.store.load(uid))
+        return self._leave(self.finishing.finish(self.identify(uid)).outgoing)
 
     def fetch_as(self, uid: str, accepted: Collection[str]) -> Outgoing:
         """The instance in one of the accepted transfer syntaxes, the received bytes if theirs is among them.
@@ -50,23 +54,22 @@ class Retrieve:
         Pixels are coded anew, without loss, only for peers that take no other syntax than those of `encapsulate`.
         Raises TranscodeError when it cannot be written in any of them without loss.
         """
-        stored = self.store.load(uid)
-        possible = syntaxes_of(stored.identity)
+        identity = self.identify(uid)
+        possible = syntaxes_of(identity)
         syntax = next((each for each in possible if each in accepted), None)
         if syntax is not None:
-            return self._transcoded(stored, syntax)
+            return self._transcoded(identity, syntax)
         stream = next((each for each in accepted if each in encapsulate.STREAM_OF_SYNTAX), None)
-        if stream is None or stored.identity.certificate.source_pixel_digest is None:
+        if stream is None or identity.certificate.source_pixel_digest is None:
             raise TranscodeError(f"{uid} can be sent in {', '.join(possible)}, the peer takes none of them")
-        return in_streams(self._transcoded(stored, transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN), stream)
+        return in_streams(self._transcoded(identity, transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN), stream)
 
-    def _transcoded(self, stored: StoredInstance, syntax: str) -> Outgoing:
-        outgoing = self._leave(stored)
+    def _transcoded(self, identity: InstanceIdentity, syntax: str) -> Outgoing:
+        outgoing = self._leave(self.finishing.finish(identity).outgoing)
         dataset = transcode.transcode(outgoing.dataset, outgoing.transfer_syntax, syntax)
         return replace(outgoing, transfer_syntax=syntax, dataset=dataset)
 
-    def _leave(self, stored: StoredInstance) -> Outgoing:
-        outgoing = rebuild_instance(stored)
+    def _leave(self, outgoing: Outgoing) -> Outgoing:
         if not self.rewrite_references:
             return outgoing
         dataset = references.rewrite_references(outgoing.dataset, outgoing.transfer_syntax, self.store.aliases)

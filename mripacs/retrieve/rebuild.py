@@ -22,11 +22,18 @@ def rebuild_instance(stored: StoredInstance) -> Outgoing:
     The received bytes where they come back exactly (G3), else Explicit VR Little Endian with the decoded pixels.
     Raises DamagedInstanceError when a digest does not match (G6).
     """
+    return rebuild_with_frames(stored)[0]
+
+
+def rebuild_with_frames(stored: StoredInstance) -> tuple[Outgoing, NDArray[Any] | None]:
+    """`rebuild_instance`, and the frames that were decoded for it, (frames, rows, columns[, 3]); None if none were."""
     identity = stored.identity
     certificate = identity.certificate
+    frames = decode_frames(stored) if certificate.codec is not None and stored.payload is not None else None
     if certificate.restores_received:
-        return _outgoing(stored, identity.transfer_syntax, _received_bytes(stored))
-    frames = decode_frames(stored)
+        return _outgoing(stored, identity.transfer_syntax, _received_bytes(stored, frames)), frames
+    if frames is None:
+        raise DamagedInstanceError(f"{identity.sop_instance_uid} has no coded pixels")
     dataset = rebuild.derived_dataset(
         stored.header,
         offset_of(stored),
@@ -38,7 +45,7 @@ def rebuild_instance(stored: StoredInstance) -> Outgoing:
         original_sop_instance_uid=identity.original_sop_instance_uid,
         sop_class_uid=identity.sop_class_uid,
     )
-    return _outgoing(stored, transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN, dataset)
+    return _outgoing(stored, transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN, dataset), frames
 
 
 def decode_frames(stored: StoredInstance) -> NDArray[Any]:
@@ -64,22 +71,21 @@ def offset_of(stored: StoredInstance) -> int:
     return stored.pixel_offset
 
 
-def _received_bytes(stored: StoredInstance) -> bytes:
+def _received_bytes(stored: StoredInstance, frames: NDArray[Any] | None) -> bytes:
     """The bytes as received, digest checked."""
     certificate = stored.identity.certificate
     if stored.payload is None:
         dataset = stored.header
-    elif certificate.codec is None:
+    elif frames is None:
         dataset = pixels.join(stored.header, offset_of(stored), stored.payload)
     else:
-        dataset = pixels.join(stored.header, offset_of(stored), _native_value(stored))
+        dataset = pixels.join(stored.header, offset_of(stored), _native_value(stored, frames))
     if hashlib.sha256(dataset).hexdigest() != certificate.received_digest:
         raise DamagedInstanceError(f"{stored.identity.sop_instance_uid}: the bytes are not those that were received")
     return dataset
 
 
-def _native_value(stored: StoredInstance) -> bytes:
-    frames = decode_frames(stored)
+def _native_value(stored: StoredInstance, frames: NDArray[Any]) -> bytes:
     syntax = stored.identity.transfer_syntax
     header_map = scan.scan(stored.header, syntax)
     description = pixels.describe(stored.header, header_map, syntax, max_samples=max(1, frames.size))
