@@ -46,7 +46,9 @@ from mripacs.ingest.policy import Policy
 from mripacs.ingest.receive import Ingest, inspect
 from mripacs.ingest.workers import Workers, load_codec, start_workers
 from mripacs.previews import Previews
+from mripacs.retrieve.ahead import Fetched, ReadAhead
 from mripacs.retrieve.fetch import Retrieve
+from mripacs.retrieve.finishing import Finishing
 from mripacs.retrieve.generations import Generations, GenerationsJob, run_generations
 from mripacs.retrieve.growth import Growth
 from mripacs.retrieve.images import Image, Images
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from mripacs.dicom.json_model import Model
 
 BATCHES_AHEAD = 8  # rounds of work read ahead by `store_many`: bounds its memory
+BATCHES_PER_WORKER = 2  # read ahead by `fetch_many` for each worker: one decoded, one read or waiting
 IN_FLIGHT_PER_WORKER = 2  # objects of one `store_many` under way for each worker: one coded, one committed
 
 
@@ -80,7 +83,10 @@ class Archive:
         self._workers = workers
         self._concurrency = workers.count
         tables_registry.add_source(store.codec_tables)  # payloads may name tables that do not ship
-        self._retrieve = Retrieve(store, settings.archive.rewrite_references, self._recent)
+        finishing = Finishing(store, self._recent, workers.run)
+        self._retrieve = Retrieve(finishing, settings.archive.rewrite_references)
+        self._readers = ThreadPoolExecutor(max(1, workers.count), thread_name_prefix="read ahead")
+        self._ahead = ReadAhead(self._retrieve, self._readers, BATCHES_PER_WORKER * max(1, workers.count))
         self._metadata = Metadata(store, settings.archive.rewrite_references)
         self._images = Images(store)
         self._growth = Growth(store)
@@ -186,6 +192,14 @@ class Archive:
             outgoing = self._retrieve.fetch(uid) if accepted is None else self._retrieve.fetch_as(uid, accepted)
         metrics.FETCHED_BYTES.inc(len(outgoing.dataset))
         return outgoing
+
+    def fetch_many(self, identities: Sequence[InstanceIdentity]) -> Iterator[Fetched]:
+        """Instances in their order; while one is sent, those behind it are read and decoded in the codec processes.
+
+        identities : as `select` has just given them. Each gives its bytes, or raises its error, when asked
+        (`Fetched.encoded`). Close the iterator when nobody wants the rest. For one thread.
+        """
+        return self._ahead.read(identities)
 
     def metadata(self, uids: Collection[str], bulk_uri: BulkUri) -> list[tuple[InstanceIdentity, Model]]:
         """What the headers of instances say, in the DICOM JSON model (PS3.18 F), lossy marks and all; read-only.
@@ -375,6 +389,7 @@ class Archive:
     def close(self) -> None:
         """Finish what is under way, end the codec processes and close the database."""
         self._previews.close()
+        self._readers.shutdown(cancel_futures=True)
         self._workers.close()
         tables_registry.remove_source(self._store.codec_tables)
         self._store.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
@@ -159,15 +159,16 @@ def _handle_move(event: evt.Event, archive: Archive, destinations: Mapping[str, 
     yield from _sub_operations(event, archive, instances)
 
 
-def _sub_operations(event: evt.Event, archive: Archive, instances: Iterable[InstanceIdentity]) -> Iterator[Answer]:
+def _sub_operations(event: evt.Event, archive: Archive, instances: Sequence[InstanceIdentity]) -> Iterator[Answer]:
     """A pending answer for each instance; one that cannot be fetched or sent counts as failed, by its UID."""
-    for identity in instances:
+    for fetched in archive.fetch_many(instances):
         if event.is_cancelled:
             yield statuses.CANCEL, None
             return
+        identity = fetched.identity
         yield (
             statuses.PENDING,
-            raw_send.RawInstance(identity.sop_class_uid, identity.sop_instance_uid, archive.fetch_encoded),
+            raw_send.RawInstance(identity.sop_class_uid, identity.sop_instance_uid, fetched.encoded),
         )
 
 

@@ -29,9 +29,8 @@ class RawInstance(Dataset):
     Holds only the SOP class and instance UID, which pynetdicom reports as failed when the fetch or the send fails.
     """
 
-    def __init__(
-        self, sop_class_uid: str, sop_instance_uid: str, fetch: Callable[[str, Collection[str]], Outgoing]
-    ) -> None:
+    def __init__(self, sop_class_uid: str, sop_instance_uid: str, fetch: Callable[[Collection[str]], Outgoing]) -> None:
+        """fetch : gives the bytes in one of the transfer syntaxes that the peer accepted."""
         super().__init__()
         self.SOPClassUID = sop_class_uid
         self.SOPInstanceUID = sop_instance_uid
@@ -43,7 +42,7 @@ class RawInstance(Dataset):
     def of(cls, item: ReceivedObject) -> RawInstance:
         """An object at hand, which goes out as it is or not at all."""
         outgoing = Outgoing(item.sop_class_uid, item.sop_instance_uid, item.transfer_syntax, item.dataset)
-        return cls(item.sop_class_uid, item.sop_instance_uid, lambda _uid, _accepted: outgoing)
+        return cls(item.sop_class_uid, item.sop_instance_uid, lambda _accepted: outgoing)
 
     def fetch_for(self, association: Association) -> None:
         """Fetch in a transfer syntax accepted for this SOP class. Raises what fetching raises: the send then failed."""
@@ -52,7 +51,7 @@ class RawInstance(Dataset):
             for context in association.accepted_contexts
             if context.abstract_syntax == self.SOPClassUID and context.as_scu
         }
-        outgoing = self._fetch(str(self.SOPInstanceUID), accepted)
+        outgoing = self._fetch(accepted)
         self.SOPInstanceUID = outgoing.sop_instance_uid
         self.file_meta = FileMetaDataset()
         self.file_meta.TransferSyntaxUID = UID(outgoing.transfer_syntax)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from mripacs.core.errors import TranscodeError
 from mripacs.core.model import InstanceIdentity, InstanceSelection, Outgoing, Query
 from mripacs.dicom import encapsulate, references, transcode, transfer_syntax
 from mripacs.retrieve.finishing import Finishing
 from mripacs.retrieve.images import in_streams
-from mripacs.retrieve.recent import Recent
+from mripacs.retrieve.recent import Finished, Recent
 from mripacs.store import Store
 from mripacs.store.keys import COMPUTED, KEYS
 
@@ -19,14 +19,18 @@ from mripacs.store.keys import COMPUTED, KEYS
 class Retrieve:
     """Reads from one store. Thread-safe."""
 
-    store: Store
+    finishing: Finishing
     rewrite_references: bool = False
-    recent: Recent = field(default_factory=Recent)
 
     @property
-    def finishing(self) -> Finishing:
-        """How instances are read."""
-        return Finishing(self.store, self.recent)
+    def store(self) -> Store:
+        """Where it reads from."""
+        return self.finishing.store
+
+    @property
+    def recent(self) -> Recent:
+        """What is at hand."""
+        return self.finishing.recent
 
     def find(self, query: Query) -> Iterator[dict[str, str | int]]:
         """Rows that match, by keyword, at the query's level."""
@@ -46,7 +50,7 @@ class Retrieve:
 
     def fetch(self, uid: str) -> Outgoing:
         """The instance as it is natively given out. Raises UnknownInstanceError, DamagedInstanceError."""
-        return self._leave(self.finishing.finish(self.identify(uid)).outgoing)
+        return self.encode(self.finishing.finish(self.identify(uid)))
 
     def fetch_as(self, uid: str, accepted: Collection[str]) -> Outgoing:
         """The instance in one of the accepted transfer syntaxes, the received bytes if theirs is among them.
@@ -55,25 +59,43 @@ class Retrieve:
         Raises TranscodeError when it cannot be written in any of them without loss.
         """
         identity = self.identify(uid)
-        possible = syntaxes_of(identity)
-        syntax = next((each for each in possible if each in accepted), None)
-        if syntax is not None:
-            return self._transcoded(identity, syntax)
-        stream = next((each for each in accepted if each in encapsulate.STREAM_OF_SYNTAX), None)
-        if stream is None or identity.certificate.source_pixel_digest is None:
-            raise TranscodeError(f"{uid} can be sent in {', '.join(possible)}, the peer takes none of them")
-        return in_streams(self._transcoded(identity, transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN), stream)
+        choose(identity, accepted)  # before it is decoded for nothing
+        return self.encode(self.finishing.finish(identity), accepted)
 
-    def _transcoded(self, identity: InstanceIdentity, syntax: str) -> Outgoing:
-        outgoing = self._leave(self.finishing.finish(identity).outgoing)
-        dataset = transcode.transcode(outgoing.dataset, outgoing.transfer_syntax, syntax)
-        return replace(outgoing, transfer_syntax=syntax, dataset=dataset)
+    def encode(self, finished: Finished, accepted: Collection[str] | None = None) -> Outgoing:
+        """A finished instance as `fetch_as` gives it, or natively without `accepted`. Raises TranscodeError."""
+        outgoing = self._leave(finished.outgoing)
+        if accepted is None:
+            return outgoing
+        syntax = choose(finished.identity, accepted)
+        if syntax in encapsulate.STREAM_OF_SYNTAX and syntax != outgoing.transfer_syntax:
+            return in_streams(_transcoded(outgoing, transfer_syntax.EXPLICIT_VR_LITTLE_ENDIAN), syntax)
+        return _transcoded(outgoing, syntax)
 
     def _leave(self, outgoing: Outgoing) -> Outgoing:
         if not self.rewrite_references:
             return outgoing
         dataset = references.rewrite_references(outgoing.dataset, outgoing.transfer_syntax, self.store.aliases)
         return replace(outgoing, dataset=dataset)
+
+
+def _transcoded(outgoing: Outgoing, syntax: str) -> Outgoing:
+    dataset = transcode.transcode(outgoing.dataset, outgoing.transfer_syntax, syntax)
+    return replace(outgoing, transfer_syntax=syntax, dataset=dataset)
+
+
+def choose(identity: InstanceIdentity, accepted: Collection[str]) -> str:
+    """The transfer syntax in which an instance leaves for a peer that takes these. Raises TranscodeError."""
+    possible = syntaxes_of(identity)
+    syntax = next((each for each in possible if each in accepted), None)
+    if syntax is not None:
+        return syntax
+    stream = next((each for each in accepted if each in encapsulate.STREAM_OF_SYNTAX), None)
+    if stream is None or identity.certificate.source_pixel_digest is None:
+        raise TranscodeError(
+            f"{identity.sop_instance_uid} can be sent in {', '.join(possible)}, the peer takes none of them"
+        )
+    return stream
 
 
 def syntaxes_of(identity: InstanceIdentity) -> tuple[str, ...]:

@@ -76,13 +76,15 @@ class Ring:
 
     def get(self, key: bytes) -> tuple[bytes, bytes] | None:
         """Label and body of the record of that key (32 bytes), their digest checked; None where there is none."""
-        bucket = os.pread(self._descriptor, _BUCKET_BYTES, self._bucket_of(key))
-        for tag, position, label_bytes, body_bytes in _ENTRY.iter_unpack(bucket):
-            if position and tag == key[:8]:
-                found = self._read(key, position, label_bytes, body_bytes)
-                if found is not None:
-                    return found
+        for position, label_bytes, body_bytes in self._entries(key):
+            found = self._read(key, position, label_bytes, body_bytes)
+            if found is not None:
+                return found
         return None
+
+    def holds(self, key: bytes) -> bool:
+        """Whether there is a record of that key, as far as its beginning tells."""
+        return any(self._begins(key, position) for position, _, _ in self._entries(key))
 
     def put(self, key: bytes, label: bytes, body: bytes) -> bool:
         """Write a record; False where it is too large, or others write without pause."""
@@ -101,6 +103,16 @@ class Ring:
                 return False
             raise
         return True
+
+    def _entries(self, key: bytes) -> list[tuple[int, int, int]]:
+        """Where its records may be: position, bytes of the label, bytes of the body."""
+        bucket = os.pread(self._descriptor, _BUCKET_BYTES, self._bucket_of(key))
+        entries = _ENTRY.iter_unpack(bucket)
+        return [(position, label, body) for tag, position, label, body in entries if position and tag == key[:8]]
+
+    def _begins(self, key: bytes, position: int) -> bool:
+        begin = os.pread(self._descriptor, _RECORD.size, self._start + position % self._capacity)
+        return begin == _RECORD.pack(_MAGIC, position, key)
 
     def _read(self, key: bytes, position: int, label_bytes: int, body_bytes: int) -> tuple[bytes, bytes] | None:
         at = position % self._capacity

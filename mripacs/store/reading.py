@@ -46,14 +46,18 @@ _IDENTITY_BY_UID = _IDENTITIES.where(_instance.id == _NAMED)
 INDEX_ROWS = select(*_IDENTITY, _header.reference_id.label("header_reference_id")).select_from(
     HIERARCHY.outerjoin(schema.header, _header.instance_id == _instance.id)
 )  # all that the digest of an instance's row is over
-_BLOBS_BY_UID = (
-    select(*_IDENTITY, *_BLOBS)
-    .select_from(
-        HIERARCHY.outerjoin(schema.payload, _payload.instance_id == _instance.id).outerjoin(
-            schema.header, _header.instance_id == _instance.id
+_ALL_BLOBS = select(*_IDENTITY, *_BLOBS).select_from(
+    HIERARCHY.outerjoin(schema.payload, _payload.instance_id == _instance.id).outerjoin(
+        schema.header, _header.instance_id == _instance.id
+    )
+)
+_BLOBS_BY_UID = _ALL_BLOBS.where(_instance.id == _NAMED)
+_BLOBS_BY_UIDS = _ALL_BLOBS.where(
+    _instance.id.in_(
+        select(schema.instance_uid.c.instance_id).where(
+            schema.instance_uid.c.uid.in_(bindparam("uids", expanding=True))
         )
     )
-    .where(_instance.id == _NAMED)
 )
 _REFERENCES = (
     select(_reference.id)
@@ -134,8 +138,26 @@ def quarantined_identities(connection: Connection) -> list[InstanceIdentity]:
 def load_instance(connection: Connection, uid: str, cache: ReferenceCache) -> StoredInstance | None:
     """The instance's bytes; None when the UID is unknown; DamagedInstanceError naming the part that is wrong."""
     row = connection.execute(_BLOBS_BY_UID, {"uid": uid}).mappings().first()
-    if row is None:
-        return None
+    return None if row is None else _stored(connection, row, cache)
+
+
+def load_instances(
+    connection: Connection, uids: Sequence[str], cache: ReferenceCache
+) -> dict[str, StoredInstance | DamagedInstanceError]:
+    """As `load_instance`, of several by one statement: by the UIDs they are served under; unknown ones are left out.
+
+    uids : MAX_UIDS at most; their bytes are all in memory at once.
+    """
+    found: dict[str, StoredInstance | DamagedInstanceError] = {}
+    for row in connection.execute(_BLOBS_BY_UIDS, {"uids": list(uids)}).mappings():
+        try:
+            found[row["sop_instance_uid"]] = _stored(connection, row, cache)
+        except DamagedInstanceError as error:  # concerns this one alone
+            found[row["sop_instance_uid"]] = error
+    return found
+
+
+def _stored(connection: Connection, row: Row, cache: ReferenceCache) -> StoredInstance:
     identity = identity_of(row)
     if identity.quarantined:
         raise damaged(row, "data", "were found damaged: it is in quarantine")
