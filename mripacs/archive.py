@@ -24,6 +24,7 @@ from mripacs.core import metrics
 from mripacs.core.errors import MripacsError, UnknownInstanceError
 from mripacs.core.model import (
     ArchiveStatistics,
+    AuditedEvent,
     DatabaseHealth,
     Decision,
     Deletion,
@@ -254,6 +255,10 @@ class Archive:
     ) -> None:
         """Write an audit event; `uid` is the instance, series or study that it is about. No patient data."""
         self._store.record(kind, source=source, uid=uid, outcome=outcome, detail=detail)
+
+    def record_all(self, events: Iterable[AuditedEvent]) -> None:
+        """Write audit events in one commit."""
+        self._store.record_all(events)
 
     @property
     def commitments(self) -> Commitments:

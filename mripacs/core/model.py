@@ -227,6 +227,17 @@ class ReceivedFrom:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditedEvent:
+    """What the audit trail keeps of something that happened. No patient data."""
+
+    kind: str
+    source: ReceivedFrom
+    uid: str  # of the instance, series or study that it is about, or empty
+    outcome: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceIdentity:
     """What is needed to answer for an instance without reading its payload."""
 

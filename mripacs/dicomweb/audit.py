@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from starlette.requests import Request
 
-from mripacs.audit.message import AuditEvent, AuditRecord, Outcome, Participant
-from mripacs.audit.trail import AuditTrail
+from mripacs.audit.message import AuditEvent, AuditRecord, Outcome, Participant, StudyContent
+from mripacs.audit.trail import AuditTrail, add_instance
 from mripacs.core.model import InstanceIdentity
 from mripacs.dicomweb.access import caller_of
 from mripacs.dicomweb.search_keys import Search
@@ -26,8 +26,12 @@ def audit_search(request: Request, asked: Search, matches: int) -> None:
 def audit_retrieve(request: Request, identities: Iterable[InstanceIdentity], what: str) -> None:
     """Instances are given out, wholly or in part: `what` says which."""
     peer, ours = _participants(request)
-    record = AuditRecord(AuditEvent.INSTANCES_SENT, Outcome.SUCCESS, ours, peer, peer, description=what)
-    _trail(request).record(record, [identity.sop_instance_uid for identity in identities])
+    studies: dict[str, StudyContent] = {}
+    for identity in identities:
+        add_instance(studies, identity.study_instance_uid, identity.sop_class_uid, identity.sop_instance_uid)
+    _trail(request).record(
+        AuditRecord(AuditEvent.INSTANCES_SENT, Outcome.SUCCESS, ours, peer, peer, studies, description=what)
+    )
 
 
 def audit_stored(request: Request, uids: Iterable[str]) -> None:

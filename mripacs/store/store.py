@@ -21,6 +21,7 @@ from mripacs.core.errors import (
 )
 from mripacs.core.model import (
     ArchiveStatistics,
+    AuditedEvent,
     Deletion,
     InstanceIdentity,
     InstanceSelection,
@@ -284,6 +285,12 @@ class Store(Overview):
         """Write an audit event; `uid` is the instance, series or study that it is about. No patient data."""
         with self._writing() as connection:
             writing.write_event(connection, kind, source or ReceivedFrom(""), uid, outcome, detail)
+
+    def record_all(self, events: Iterable[AuditedEvent]) -> None:
+        """Write audit events in one transaction."""
+        with self._writing() as connection:
+            for event in events:
+                writing.write_event(connection, event.kind, event.source, event.uid, event.outcome, event.detail)
 
     def _add_once(self, new: NewInstance) -> AddedInstance:
         header = self._packed(new)
