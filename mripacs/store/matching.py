@@ -6,21 +6,22 @@ ASCII's, which is what both databases agree on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, and_, collate, exists, false, func, literal, or_, select, true
+from sqlalchemy import Column, ColumnElement, and_, collate, exists, false, func, literal, or_, select, true, union_all
 
 from mripacs.core.errors import QueryError
 from mripacs.core.model import Match
 from mripacs.store import schema
 from mripacs.store.keys import KEYS, Kind, operands
 from mripacs.store.match_forms import date_form, earliest_time, fold, latest_time, number_form, text_form
-from mripacs.store.patterns import containing, from_literal, from_wildcard, like
+from mripacs.store.patterns import containing, fixed_prefix, from_literal, from_wildcard, like, matching
 from mripacs.store.reading import any_of
 
 MAX_VALUE_LENGTH = 1024  # of a key: far above any VR that is matched; patterns cost time for each star
 Operand = ColumnElement[str]
 Condition = ColumnElement[bool]
+_named = schema.study.alias("named")
 _COLLATION = {"sqlite": "BINARY", "postgresql": "C"}
 
 
@@ -43,6 +44,8 @@ def _text(match: Match, dialect: str) -> Condition:
 def _compare_text(match: Match, operand: Operand, dialect: str) -> Condition:
     if match.kind == "range":
         return _between(collate(operand, _COLLATION[dialect]), *match.values)
+    if match.kind == "wildcard" and isinstance(operand, Column) and not match.fold_case:
+        return or_(false(), *(matching(operand, value, dialect) for value in match.values))
     if match.kind == "wildcard":
         patterns = (from_wildcard(value, dialect) for value in match.values)
         return or_(false(), *(like(operand, pattern, dialect, fold_case=match.fold_case) for pattern in patterns))
@@ -63,24 +66,50 @@ def _texts(match: Match, dialect: str) -> Condition:
 
 
 def _name(match: Match, dialect: str) -> Condition:
-    return or_(false(), *(_one_name(match, value, dialect) for value in match.values))
-
-
-def _one_name(match: Match, value: str, dialect: str) -> Condition:
-    """A key without "=" may match any group; one with "=" matches group by group, empty groups not at all."""
+    """Values with "=" match group by group, the others any group. Those that an index cannot find by how they begin
+    are looked for in the indexes of the names all the same, from end to end: 1 ms for 10 000 studies instead of 7.
+    """
     columns = operands(match.keyword)
-    groups = [fold(group.strip().rstrip("^")) for group in value.split("=")]
-    if len(groups) == 1:
-        return or_(*(_one_group(match, column, groups[0], dialect) for column in columns))
-    pairs = zip(columns, groups, strict=False)
-    given = ((column, group) for column, group in pairs if group.strip("*"))
-    return and_(true(), *(_one_group(match, column, group, dialect) for column, group in given))
+    whole = [value for value in match.values if "=" not in value]
+    anywhere = [group for value in whole if not _begins(match, group := _folded(value))]
+    found = [_by_groups(match, columns, value, dialect) for value in match.values if "=" in value]
+    found += [_in_any(match, columns, group, dialect) for value in whole if _begins(match, group := _folded(value))]
+    return or_(false(), *found, *([_read_through(columns, anywhere, dialect)] if anywhere else []))
+
+
+def _folded(group: str) -> str:
+    return fold(group.strip().rstrip("^"))
+
+
+def _begins(match: Match, group: str) -> bool:
+    """Whether it is known how a value begins that matches."""
+    return match.kind != "wildcard" or bool(fixed_prefix(group))
+
+
+def _by_groups(match: Match, columns: tuple[Operand, ...], value: str, dialect: str) -> Condition:
+    """Each group that is given matches its own; empty ones match anything."""
+    pairs = zip(columns, (_folded(group) for group in value.split("=")), strict=False)
+    return and_(true(), *(_one_group(match, column, group, dialect) for column, group in pairs if group.strip("*")))
+
+
+def _in_any(match: Match, columns: tuple[Operand, ...], group: str, dialect: str) -> Condition:
+    return or_(*(_one_group(match, column, group, dialect) for column in columns))
 
 
 def _one_group(match: Match, column: Operand, group: str, dialect: str) -> Condition:
-    if match.kind == "wildcard":
-        return like(column, from_wildcard(group, dialect), dialect)
+    if match.kind == "wildcard" and isinstance(column, Column):
+        return matching(column, group, dialect)
     return column == group
+
+
+def _read_through(columns: tuple[Operand, ...], groups: Sequence[str], dialect: str) -> Condition:
+    patterns = [from_wildcard(group, dialect) for group in groups]
+    named = [_named.c[column.name] for column in columns if isinstance(column, Column)]
+    each = (
+        select(_named.c.id).where(name.is_not(None), or_(*(like(name, pattern, dialect) for pattern in patterns)))
+        for name in named
+    )
+    return schema.study.c.id.in_(union_all(*each))
 
 
 def _date(match: Match, _dialect: str) -> Condition:

@@ -66,6 +66,19 @@ def _name_groups(name: str) -> tuple[Column[str], ...]:
     return tuple(Column(f"{name}_{group}", CODE_POINTS) for group in ("alphabetic", "ideographic", "phonetic"))
 
 
+def _name_indexes(name: str) -> tuple[Index, ...]:
+    """An index for each group, which holds all that a search needs: names are looked for from end to end, too.
+
+    Most studies have the alphabetic group alone.
+    """
+    given = {group: text(f"{name}_{group} IS NOT NULL") for group in ("ideographic", "phonetic")}
+    rare = (
+        Index(None, f"{name}_{group}", "id", sqlite_where=where, postgresql_where=where)
+        for group, where in given.items()
+    )
+    return Index(None, f"{name}_alphabetic", "id"), *rare
+
+
 study = Table(
     "study",
     metadata,
@@ -85,7 +98,7 @@ study = Table(
     Column("patient_attributes", JSON, nullable=False),
     Column("attributes", JSON, nullable=False),
     Column("row_digest", LargeBinary, nullable=False),  # mripacs.store.seals
-    Index(None, "patient_name_alphabetic"),
+    *(index for name in ("patient_name", "referring_physician_name") for index in _name_indexes(name)),
 )
 
 series = Table(

@@ -1,0 +1,1 @@
+"""The index with a million instances: made up, filled in, asked, measured."""
