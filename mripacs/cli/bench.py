@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mripacs.cli import bench_codecs, bench_node, bench_paper, bench_web
+from mripacs.cli import bench_codecs, bench_index, bench_node, bench_paper, bench_web
 from mripacs.cli.context import AsJson, print_json, print_table
 from mripacs.cli.files import find_items
 from mripacs.cli.local import progress_bar
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mripacs.archive import Archive
 
 app = typer.Typer(help="Measurements.", no_args_is_help=True)
-for command in (bench_codecs.codecs, bench_node.node, bench_paper.paper, bench_web.web):
+for command in (bench_codecs.codecs, bench_index.index, bench_node.node, bench_paper.paper, bench_web.web):
     app.command()(command)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select
 
 from mripacs.core.errors import DamagedInstanceError, UnknownInstanceError
 from mripacs.core.model import VerifyFinding
 from mripacs.store import schema
+from mripacs.store.certificates import unpack
 from mripacs.store.headers import ReferenceCache
 from mripacs.store.reading import Row, checked_header, checked_payload, find_reference, read_reference, rows_with_blobs
 from mripacs.store.seals import instance_is_intact, series_is_intact, study_is_intact
@@ -64,7 +65,14 @@ def _wrong_sizes(uid: str, row: Row) -> list[VerifyFinding]:
     return [
         VerifyFinding(uid, "index", f"{part}: {row[f'{part}_bytes']} bytes on record, {size} stored")
         for part, size in wrong
-    ]
+    ] + _wrong_pixel_bytes(uid, row)
+
+
+def _wrong_pixel_bytes(uid: str, row: Row) -> list[VerifyFinding]:
+    said = unpack(row["certificate"]).get("received_pixel_bytes")
+    if row["received_pixel_bytes"] == said:
+        return []
+    return [VerifyFinding(uid, "index", f"pixels: {row['received_pixel_bytes']} bytes, {said} by the certificate")]
 
 
 def _damaged_references(connection: Connection) -> Iterator[VerifyFinding]:
@@ -156,12 +164,17 @@ _INCONSISTENT: tuple[tuple[str, str, Select[Any]], ...] = (
     ),
     (
         "index",
-        "the UID leads to an instance that has another",
+        "the UID leads to no instance, or to one that has another",
         select(_uid.uid)
-        .join(schema.instance_uid, _uid.instance_id == _instance.id)
+        .select_from(schema.instance_uid.outerjoin(schema.instance, _uid.instance_id == _instance.id))
         .where(
-            _uid.uid != _instance.sop_instance_uid,
-            or_(_instance.original_sop_instance_uid.is_(None), _uid.uid != _instance.original_sop_instance_uid),
+            or_(
+                _instance.id.is_(None),
+                and_(
+                    _uid.uid != _instance.sop_instance_uid,
+                    _uid.uid != func.coalesce(_instance.original_sop_instance_uid, ""),
+                ),
+            )
         ),
     ),
     (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, union_all
 
 from mripacs.core.model import Deletion, InstanceSelection, NewInstance, ReceivedFrom
 from mripacs.store import schema
@@ -21,7 +21,7 @@ from mripacs.store.writing import write_event
 IDS_AT_ONCE = 10_000  # bound parameters of one statement
 
 _study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
-_reference, _header = schema.header_reference.c, schema.header.c
+_reference, _header, _uid = schema.header_reference.c, schema.header.c, schema.instance_uid.c
 
 
 class Victim(NamedTuple):
@@ -67,6 +67,7 @@ def claim(connection: Connection, selection: InstanceSelection, *also: str) -> l
 def remove(connection: Connection, victims: Sequence[Victim]) -> None:
     """Delete the instances' rows with their UIDs, headers and payloads."""
     for ids in _chunks([victim.id for victim in victims]):
+        _drop_uids(connection, ids)
         connection.execute(delete(schema.instance).where(_instance.id.in_(ids)))
 
 
@@ -114,6 +115,19 @@ def write_replacements(connection: Connection, victims: Sequence[Victim], new: N
         write_event(connection, "delete instance", new.source, victim.sop_instance_uid, "replaced", gone)
         digests = f"{digest} is replaced by {new.certificate.received_digest}"
         write_event(connection, "conflict", new.source, victim.sop_instance_uid, "replaced", digests)
+
+
+def _drop_uids(connection: Connection, ids: Sequence[int]) -> None:
+    """By the UIDs in the instances' rows; where one of those is damaged, whatever leads there is looked for."""
+    chosen = _instance.id.in_(ids)
+    received = select(_instance.original_sop_instance_uid).where(
+        chosen, _instance.original_sop_instance_uid.is_not(None)
+    )
+    named = union_all(select(_instance.sop_instance_uid).where(chosen), received)
+    count = connection.execute(select(func.count()).select_from(named.subquery())).scalar_one()
+    dropped = connection.execute(delete(schema.instance_uid).where(_uid.uid.in_(named), _uid.instance_id.in_(ids)))
+    if dropped.rowcount != count:
+        connection.execute(delete(schema.instance_uid).where(_uid.instance_id.in_(ids)))
 
 
 def _drop_references(connection: Connection, series_ids: Sequence[int]) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select, text
 from mripacs.core.model import Query
 from mripacs.store import queries, schema
 from mripacs.store.database import Database
+from mripacs.store.failures import translated
 
 # SQLite: pages by b-tree, with what they leave unused. PostgreSQL: heap with its TOAST and maps, and each index.
 _PARTS = {
@@ -32,6 +33,18 @@ class Dissection(Database):
         with self._reading() as connection:
             return bytes_by_part(connection)
 
+    def settle(self) -> None:
+        """What the database does by itself after a while: SQLite's log is folded into the file, PostgreSQL's autovacuum
+        marks what all may see and counts what is there.
+        """
+        if self._engine.dialect.name == "sqlite":
+            with self._reading() as connection:
+                connection.commit()
+                connection.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # not within a transaction
+            return
+        with translated(), self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+
     def plan(self, query: Query) -> list[str]:
         """The lines in which the database says how it would run a query."""
         with self._reading() as connection:
@@ -41,10 +54,12 @@ class Dissection(Database):
 def bytes_by_part(connection: Connection) -> Mapping[str, int]:
     """Bytes on disk of each table and each index by name; "blobs" are those of payloads and packed headers alone.
 
-    The tables' bytes include the blobs. Walks all pages of an SQLite file, and needs one with `dbstat` (Debian's has it).
+    The tables' bytes include the blobs. Walks all pages of an SQLite file, and needs SQLite with `dbstat`, as Debian's.
     """
     parts = {str(name): int(size) for name, size in connection.execute(_PARTS[connection.dialect.name])}
-    blobs = sum(connection.execute(select(func.coalesce(func.sum(func.length(data)), 0))).scalar_one() for data in _BLOBS)
+    blobs = sum(
+        connection.execute(select(func.coalesce(func.sum(func.length(data)), 0))).scalar_one() for data in _BLOBS
+    )
     return {**parts, "blobs": int(blobs)}
 
 
@@ -54,7 +69,7 @@ def plan(connection: Connection, query: Query) -> list[str]:
     compiled = queries.build(query, dialect.name).sql.compile(
         dialect=dialect, compile_kwargs={"render_postcompile": True}
     )
-    names: Any = compiled.positiontup if compiled.positional else None  # type: ignore[attr-defined]
+    names: Any = compiled.positiontup if compiled.positional else None
     values = tuple(compiled.params[name] for name in names) if names is not None else compiled.params
     rows = connection.exec_driver_sql(f"{_EXPLAIN[dialect.name]}{compiled}", values)
     return [str(row[_DETAIL[dialect.name]]) for row in rows]

@@ -15,7 +15,6 @@ from mripacs.store import schema
 _instance, _series, _event = schema.instance.c, schema.series.c, schema.event.c
 _DAY = func.substr(_instance.received_at, 1, 10)
 _MANUFACTURER = func.coalesce(cast(_series.attributes["Manufacturer"].as_string(), Text), "")
-_PIXEL_BYTES = _instance.certificate["received_pixel_bytes"].as_integer()
 
 
 def _sum(value: ColumnElement[int]) -> ColumnElement[int]:
@@ -25,7 +24,7 @@ def _sum(value: ColumnElement[int]) -> ColumnElement[int]:
 _TOTALS = (
     func.count(_instance.id),
     _sum(_instance.received_bytes),
-    _sum(_PIXEL_BYTES),
+    _sum(_instance.received_pixel_bytes),
     _sum(_instance.payload_bytes),
     _sum(_instance.header_bytes),
 )

@@ -4,8 +4,8 @@ A level's rows may be restricted by, and return, attributes of their own level a
 are ignored, as unsupported ones are (PS3.4 C.2.2.1.3). A patient is returned as the first of the matching studies
 describes it.
 
-Rows come in the order of their row numbers, studies, series and a series' instances by Instance Number: each is an order
-in which an index is walked, so that a page costs what the page holds. Attributes are read as text and parsed once for
+Rows come in the order of their row numbers, instances by series and Instance Number: each is an order in which an index
+is walked, so that a page costs what it holds. Attributes are read as text and parsed once for
 rows that share them, and only at levels that something was asked of.
 """
 
@@ -133,7 +133,7 @@ def _reaches(query: Query, level: Level) -> bool:
 
 def _attribute_columns(query: Query, keywords: Sequence[str]) -> list[tuple[tuple[str, ...], ColumnElement[str]]]:
     """The columns that hold attributes of the keywords, from the patient's down; what is in no key is kept nowhere."""
-    columns = []
+    columns: list[tuple[tuple[str, ...], ColumnElement[str]]] = []
     for level in Level:
         of_level = tuple(keyword for keyword in keywords if keyword in KEYS and KEYS[keyword].level is level)
         if of_level and _reaches(query, level):

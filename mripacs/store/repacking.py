@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select, update
 
 from mripacs.core.model import ReceivedFrom
 from mripacs.store import schema
+from mripacs.store.certificates import with_first_payload
 from mripacs.store.headers import digest
 from mripacs.store.locks import share_study
 from mripacs.store.reading import INDEX_ROWS
@@ -33,8 +34,8 @@ def replace_payload(connection: Connection, uid: str, expected: bytes, payload: 
     )
     if not written.rowcount:
         return False
-    first = row["certificate"].get("first_payload_bytes") or row["payload_bytes"]
-    changed = {"payload_bytes": len(payload), "certificate": {**row["certificate"], "first_payload_bytes": first}}
+    certificate = with_first_payload(row["certificate"], row["payload_bytes"])
+    changed: dict[str, Any] = {"payload_bytes": len(payload), "certificate": certificate}
     place = row["study_instance_uid"], row["series_instance_uid"], row["header_reference_id"]
     changed["row_digest"] = seal(schema.instance, {**row, **changed}, *place)
     connection.execute(update(schema.instance).where(_instance.id == row["id"]).values(changed))

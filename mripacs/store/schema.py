@@ -139,7 +139,10 @@ instance = Table(
     Column("received_digest", LargeBinary, nullable=False),
     Column("source_pixel_digest", LargeBinary),
     Column("decoded_pixel_digest", LargeBinary),
-    Column("certificate", JSON, nullable=False),  # what the columns above do not hold (mripacs.store.certificates)
+    Column("received_pixel_bytes", BigInteger),  # of the certificate, for sums
+    Column(
+        "certificate", LargeBinary, nullable=False
+    ),  # what the columns above do not hold, packed (store.certificates)
     Column("row_digest", LargeBinary, nullable=False),
     Column("state", CODE_POINTS, nullable=False),  # STORED; anything else is not given out
 )
@@ -148,7 +151,8 @@ instance_uid = Table(  # one table, so that no UID can name two instances, as se
     "instance_uid",
     metadata,
     Column("uid", CODE_POINTS, primary_key=True),
-    _parent("instance"),
+    # No foreign key: it would want an index, which holds each UID once more. Deletions go by the instance's UIDs.
+    Column("instance_id", ROW_ID, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -3,7 +3,8 @@
 A row's digest is SHA-256 over its columns' values as read (so that both databases agree; a change of bytes that leaves
 every value the same, as 1e-5 written 1E-5 inside JSON, is none) and over what places it: the UIDs above it, for an
 instance also the header reference that its header needs. Row numbers, counts and the state are left out: they change,
-and are checked against the rows that they speak of.
+and are checked against the rows that they speak of; so are the bytes of the pixels, which the certificate holds, too.
+A certificate that is packed counts by its bytes, one from before that, which is plain JSON, by what it says.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from mripacs.store import schema
+from mripacs.store.certificates import PLAIN, unpack
 
 _CHANGING = {
     "id",
@@ -24,6 +26,7 @@ _CHANGING = {
     "number_of_series",
     "number_of_instances",
     "modalities",
+    "received_pixel_bytes",
     "state",
     "row_digest",
 }
@@ -35,9 +38,14 @@ _SEALED = {
 
 def seal(table: Table, values: Mapping[Any, Any], *place: str | int | None) -> bytes:
     """The digest of a row of study, series or instance; `place` is what its table's writer put there."""
-    sealed = [*place, *(values.get(name) for name in _SEALED[table.name])]
+    sealed = [*place, *(_sealed(name, values.get(name)) for name in _SEALED[table.name])]
     text = json.dumps(sealed, sort_keys=True, separators=(",", ":"), default=bytes.hex)
     return hashlib.sha256(text.encode()).digest()
+
+
+def _sealed(name: str, value: Any) -> Any:
+    is_plain = name == "certificate" and isinstance(value, bytes) and value.startswith(PLAIN)
+    return unpack(value) if is_plain else value
 
 
 def instance_is_intact(row: Mapping[Any, Any]) -> bool:

@@ -9,21 +9,11 @@ import pytest
 from alembic import command
 from sqlalchemy import text
 
-from mripacs.core.errors import SchemaError
 from mripacs.core.model import PendingCommitment
-from mripacs.store import Store, check, commitments, current, migrate, upgrade
-from mripacs.store.engine import WRITES, open_engine, parse_url
-from tests.store.examples import new_instance
+from mripacs.store import Store, commitments, upgrade
+from tests.store.upgrade_suite import migrated
 
 REQUEST = PendingCommitment("1.9", "ASKER", "MRIPACS", (("1.2.840.1", "1.1"), ("1.2.840.1", "1.2")))
-
-
-def downgrade(url: str, revision: str) -> None:
-    """Take the database back to what an earlier version left."""
-    engine = open_engine(parse_url(url), foreign_keys=False)
-    with engine.execution_options(**{WRITES: True}).begin() as connection:
-        command.downgrade(migrate._config(connection), revision)
-    engine.dispose()
 
 
 class CommitmentSuite:
@@ -70,20 +60,12 @@ class CommitmentSuite:
         monkeypatch.setattr(commitments, "MAX_PENDING", 2)
         assert [store.commitments.add(REQUEST, 60) is None for _ in range(3)] == [False, False, True]
 
-    def test_a_database_of_the_first_version_is_upgraded(self, url: str) -> None:
-        with Store.open(url) as store:
-            store.add(new_instance("1.1", payload=b"kept"))
-        downgrade(url, "0001")
-        with pytest.raises(SchemaError, match="mripacs admin db upgrade"):
-            Store.open(url)
-        assert current(url) == "0001"
-        assert upgrade(url) == migrate.head()
-        assert check(url) == []
-        with Store.open(url) as store:
-            assert store.load("1.1").payload == b"kept"
-            assert store.check_references() == []
-            assert store.commitments.add(REQUEST, 0) is not None
-            stored = store._engine.connect()
-            with stored:
+    def test_a_database_without_a_place_for_them_gets_one(self, store: Store, url: str) -> None:
+        store.close()
+        migrated(url, command.downgrade, "0001")
+        upgrade(url)
+        with Store.open(url) as upgraded:
+            assert upgraded.commitments.add(REQUEST, 0) is not None
+            with upgraded._engine.connect() as stored:
                 (time,) = stored.execute(text("SELECT requested_at FROM commitment")).one()
         assert abs(datetime.fromisoformat(time) - datetime.now(UTC)) < timedelta(minutes=5)

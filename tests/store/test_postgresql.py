@@ -23,6 +23,7 @@ from tests.store.fixity_suite import FixitySuite
 from tests.store.query_suite import QuerySuite
 from tests.store.repacking_suite import RepackingSuite
 from tests.store.suite import StoreSuite
+from tests.store.upgrade_suite import UpgradeSuite
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,14 @@ def without_instances(new_postgres_database: Callable[..., str]) -> str:
 
 
 class TestPostgresql(
-    StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite, CommitmentSuite, RepackingSuite
+    StoreSuite,
+    DeletionSuite,
+    ConflictSuite,
+    FixitySuite,
+    BackupSuite,
+    CommitmentSuite,
+    RepackingSuite,
+    UpgradeSuite,
 ):
     @pytest.fixture
     def empty_url(self, new_postgres_database: Callable[..., str]) -> str:

@@ -32,6 +32,7 @@ from tests.store.fixity_suite import FixitySuite
 from tests.store.query_suite import QuerySuite
 from tests.store.repacking_suite import RepackingSuite
 from tests.store.suite import StoreSuite
+from tests.store.upgrade_suite import UpgradeSuite
 
 ENDLESS_SENDER = """
 import sys
@@ -61,7 +62,16 @@ def without_instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class TestSqlite(StoreSuite, DeletionSuite, ConflictSuite, FixitySuite, BackupSuite, CommitmentSuite, RepackingSuite):
+class TestSqlite(
+    StoreSuite,
+    DeletionSuite,
+    ConflictSuite,
+    FixitySuite,
+    BackupSuite,
+    CommitmentSuite,
+    RepackingSuite,
+    UpgradeSuite,
+):
     @pytest.fixture
     def empty_url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'archive' / 'mripacs.db'}"

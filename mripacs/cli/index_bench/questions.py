@@ -9,6 +9,8 @@ from mripacs.core.model import Level, Query
 from mripacs.retrieve.matching import parse_query
 
 PAGE = 100
+DEEP = 5000  # instances that are passed over, in either archive
+STUDY_UID = "StudyInstanceUID"
 STUDY_KEYS = dict.fromkeys(
     (
         "StudyDate", "StudyTime", "AccessionNumber", "ModalitiesInStudy", "ReferringPhysicianName", "PatientName",
@@ -23,6 +25,7 @@ SERIES_KEYS = dict.fromkeys(
 INSTANCE_KEYS = dict.fromkeys(
     ("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "BitsAllocated", "NumberOfFrames"), ""
 )
+Keys = dict[str, str]
 _KEYS = {
     Level.PATIENT: dict.fromkeys(("PatientID", "PatientName", "NumberOfPatientRelatedStudies"), ""),
     Level.STUDY: STUDY_KEYS,
@@ -54,53 +57,41 @@ class Question:
     grows: bool = False
 
 
-def _query(
-    level: Level, *, limit: int | None = PAGE, offset: int = 0, newest: bool = False, **keys: str
-) -> Query:
+def _query(level: Level, keys: Keys, *, limit: int | None = PAGE, offset: int = 0, newest: bool = False) -> Query:
     query = parse_query(level, _KEYS[level] | keys, limit=limit, offset=offset)
     return replace(query, newest_first=newest)
 
 
-def _studies(**keys: str) -> Query:
-    return _query(Level.STUDY, **keys)
+def _studies(limit: int = PAGE, *, newest: bool = False, **keys: str) -> Query:
+    return _query(Level.STUDY, keys, limit=limit, newest=newest)
 
 
+def _instances(offset: int) -> Query:
+    return _query(Level.IMAGE, {}, offset=offset)
+
+
+WEEK = "20100111-20100117"  # of the first studies
 QUESTIONS: tuple[Question, ...] = (
-    Question("100 newest studies", lambda _: _query(Level.STUDY, newest=True)),
-    Question("patient ID", lambda place: _studies(PatientID=place.text("PatientID"))),
-    Question("patient ID*", lambda place: _query(Level.STUDY, limit=1, PatientID=f"{place.text('PatientID')[:-1]}*")),
-    Question("accession number", lambda place: _studies(AccessionNumber=place.text("AccessionNumber"))),
+    Question("100 newest studies", lambda _: _studies(newest=True)),
+    Question("patient ID", lambda at: _studies(1, PatientID=at.text("PatientID"))),
+    Question("patient ID*", lambda at: _studies(1, PatientID=f"{at.text('PatientID')[:-1]}*")),
+    Question("accession number", lambda at: _studies(AccessionNumber=at.text("AccessionNumber"))),
     Question("name* (one study)", lambda _: _studies(PatientName="QUETZALC*")),
     Question("*name* (one study)", lambda _: _studies(PatientName="*zalCÓ*")),
-    Question("name* (first 5)", lambda _: _query(Level.STUDY, limit=5, PatientName="M*")),
-    Question("*name* (first 5)", lambda _: _query(Level.STUDY, limit=5, PatientName="*ER^*")),
+    Question("name* (first 3)", lambda _: _studies(3, PatientName="M*")),
+    Question("*name* (first 3)", lambda _: _studies(3, PatientName="*ER^*")),
     Question("name that nobody has", lambda _: _studies(PatientName="*nobody*")),
-    Question("a week", lambda _: _studies(StudyDate="20100111-20100117")),
+    Question("a week", lambda _: _studies(StudyDate=WEEK)),
+    Question("a week, newest first, MR", lambda _: _studies(newest=True, StudyDate=WEEK, ModalitiesInStudy="MR")),
+    Question("series of a study", lambda at: _query(Level.SERIES, {STUDY_UID: at.text(STUDY_UID)}, limit=None)),
+    Question("instances of a study", lambda at: _query(Level.IMAGE, {STUDY_UID: at.text(STUDY_UID)}, limit=None)),
+    Question("an instance by UID", lambda at: _query(Level.IMAGE, {"SOPInstanceUID": at.sop_instance_uid})),
+    Question("first 100 instances", lambda _: _instances(0)),
+    Question("100 instances, deep in", lambda _: _instances(DEEP)),
+    Question("100 instances at nine tenths", lambda at: _instances(at.instances * 9 // 10), grows=True),
     Question(
-        "a week, newest first, MR",
-        lambda _: _query(Level.STUDY, newest=True, StudyDate="20100111-20100117", ModalitiesInStudy="MR"),
+        "10 studies at nine tenths", lambda at: _query(Level.STUDY, {}, limit=10, offset=at.studies * 9 // 10), True
     ),
-    Question(
-        "series of a study",
-        lambda place: _query(Level.SERIES, limit=None, StudyInstanceUID=place.text("StudyInstanceUID")),
-    ),
-    Question(
-        "instances of a study",
-        lambda place: _query(Level.IMAGE, limit=None, StudyInstanceUID=place.text("StudyInstanceUID")),
-    ),
-    Question("an instance by UID", lambda place: _query(Level.IMAGE, SOPInstanceUID=place.sop_instance_uid)),
-    Question("first 100 instances", lambda _: _query(Level.IMAGE)),
-    Question("100 instances from 9000 on", lambda _: _query(Level.IMAGE, offset=9000)),
-    Question(
-        "100 instances at nine tenths",
-        lambda place: _query(Level.IMAGE, offset=place.instances * 9 // 10),
-        grows=True,
-    ),
-    Question(
-        "10 studies at nine tenths",
-        lambda place: _query(Level.STUDY, limit=10, offset=place.studies * 9 // 10),
-        grows=True,
-    ),
-    Question("first 10 patients", lambda _: _query(Level.PATIENT, limit=10)),
-    Question("a patient by ID", lambda place: _query(Level.PATIENT, PatientID=place.text("PatientID"))),
+    Question("first 10 patients", lambda _: _query(Level.PATIENT, {}, limit=10)),
+    Question("a patient by ID", lambda at: _query(Level.PATIENT, {"PatientID": at.text("PatientID")})),
 )

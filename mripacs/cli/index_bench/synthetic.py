@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from uuid import UUID
 
@@ -65,7 +66,7 @@ def _lengths(instances: int, random: Random) -> list[int]:
     others = random.randint(3, 6)
     rest = max(0, instances - 3)
     cuts = [round(rest * place / others) for place in range(others + 1)]
-    return [min(3, instances), *(end - begin for begin, end in zip(cuts, cuts[1:], strict=False) if end > begin)]
+    return [min(3, instances), *(end - begin for begin, end in pairwise(cuts) if end > begin)]
 
 
 def _patient(number: int, seed: int, day: date) -> Values:

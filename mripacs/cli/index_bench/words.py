@@ -1,4 +1,4 @@
-"""What made-up studies are put together from: names of several scripts, scanners, protocols as real headers have them."""
+"""What made-up studies are put together from: names of several scripts, scanners and protocols of real headers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 FAMILIES = (
     "Müller", "Schmidt", "Weiß", "Österreicher", "Nguyễn", "García", "Núñez", "O'Brien", "MacDonald", "van der Berg",
-    "Smith", "Johnson", "Johansson", "Åkesson", "Łukasiewicz", "Dvořák", "Yılmaz", "Şahin", "Kovács", "Popescu",
+    "Smith", "Johnson", "Johansson", "Åkesson", "Łukasiewicz", "Dvořák", "Yılmaz", "Şahin", "Kovács", "Popescu",  # noqa: RUF001 - so it is written
     "Rossi", "D'Angelo", "Lefèvre", "Silva", "Gonçalves", "Иванов", "Смирнова", "Кузнецов", "Παπαδόπουλος", "Γεωργίου",
     "כהן", "لطفي", "Hansen", "Sørensen", "Virtanen", "Mäkinen", "Fischer", "Weber", "Wagner", "Becker", "Hoffmann",
     "Brown", "Williams", "Jones", "Davis", "Martin", "Bernard", "Dubois", "Moreau", "Laurent", "Peeters", "Janssen",

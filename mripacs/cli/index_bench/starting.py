@@ -1,0 +1,51 @@
+"""How long a node takes to start on an archive: its index alone, and the whole until it answers C-ECHO."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mripacs.archive import Archive
+from mripacs.cli.node_bench.scu import Entity, echo
+from mripacs.core.errors import PeerError
+from mripacs.core.settings import load_settings
+
+START_S = 180.0  # the first start on a machine compiles the codec
+POLL_S = 0.01
+
+
+def open_archive(url: str) -> float:
+    """Seconds until `Archive.open` has returned, in this process, where all is imported."""
+    settings = load_settings(flags={"archive": {"database_url": url}}, environment={})
+    began = time.perf_counter()
+    archive = Archive.open(settings=settings)
+    taken = time.perf_counter() - began
+    archive.close()
+    return taken
+
+
+def serve(url: str, folder: Path) -> float:
+    """Seconds from the start of a `mripacs serve` of its own until it answers a C-ECHO. Raises PeerError."""
+    folder.mkdir(exist_ok=True)
+    port_file = folder / "port"
+    port_file.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "mripacs.cli.app", "--log-level", "ERROR", "--directory", str(folder),
+               "--database", url, "serve", "--no-web", "--port", "0", "--port-file", str(port_file)]  # fmt: skip
+    began = time.perf_counter()
+    with subprocess.Popen(command) as process:  # noqa: S603 - ourselves
+        try:
+            echo(Entity("mripacs", _port(port_file, process, began + START_S), "MRIPACS"))
+            return time.perf_counter() - began
+        finally:
+            process.terminate()
+
+
+def _port(path: Path, process: subprocess.Popen[bytes], deadline: float) -> int:
+    while time.perf_counter() < deadline and process.poll() is None:
+        text = path.read_text(encoding="ascii") if path.exists() else ""
+        if text.endswith("\n"):
+            return int(text)
+        time.sleep(POLL_S)
+    raise PeerError("the node does not start")
