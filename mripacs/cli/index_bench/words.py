@@ -41,7 +41,8 @@ class Scanner:
 
 SCANNERS = (
     Scanner("SIEMENS", "Prisma_fit", "AWP67042", "syngo MR E11", "3", "1.3.12.2.1107.5.2.43.67042"),
-    Scanner("Siemens Healthineers", "MAGNETOM Sola", "AWP176478", "syngo MR XA31", "1.5", "1.3.12.2.1107.5.2.50.176478"),
+    Scanner("Siemens Healthineers", "MAGNETOM Sola", "AWP176478", "syngo MR XA31", "1.5",
+            "1.3.12.2.1107.5.2.50.176478"),
     Scanner("GE MEDICAL SYSTEMS", "DISCOVERY MR750", "GEMR3T", "27\\LX\\MR Software release:DV26.0_R05_2008.a", "3",
             "1.2.840.113619.2.374.2807.6666629"),
     Scanner("Philips", "Ingenia Elition X", "MR-PHIL-2", "5.7.1\\5.7.1.1", "3", "1.3.46.670589.11.45053.5.0.5664"),
