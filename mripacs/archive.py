@@ -89,7 +89,7 @@ class Archive:
         self._readers = ThreadPoolExecutor(max(1, workers.count), thread_name_prefix="read ahead")
         self._ahead = ReadAhead(self._retrieve, self._readers, BATCHES_PER_WORKER * max(1, workers.count))
         self._metadata = Metadata(store, settings.archive.rewrite_references)
-        self._images = Images(store)
+        self._images = Images(finishing)
         self._growth = Growth(store)
         self._previews = Previews(store, workers, settings.preview)
         self._ingest = Ingest(
@@ -214,12 +214,17 @@ class Archive:
         """A value that `metadata` left out, little endian. Raises UnknownInstanceError, DamagedInstanceError."""
         return self._metadata.bulk(uid, path)
 
-    def image(self, uid: str) -> Image:
+    def image(self, instance: str | InstanceIdentity) -> Image:
         """An instance's pixels, decoded and checked; the last ones are held.
 
+        instance : its UID, served or received, or the identity that was just looked up.
         Raises UnknownInstanceError, DamagedInstanceError, TranscodeError where there are none that can be decoded.
         """
-        return self._images.open(uid)
+        return self._images.open(self.identify(instance) if isinstance(instance, str) else instance)
+
+    def native_frame(self, identity: InstanceIdentity, number: int) -> bytes:
+        """A frame's samples, little endian, colour by pixel, counted from 1. Raises as `image`."""
+        return self._images.native(identity, number)
 
     def preview(self, uid: str) -> Preview | None:
         """The small picture of the instance served or received under `uid`; None where none is (yet) made.
@@ -242,9 +247,9 @@ class Archive:
         """The preview models of the database, and which of them is active."""
         return self._store.previews
 
-    def fragments(self, uid: str, syntax: str) -> list[bytes]:
+    def fragments(self, identity: InstanceIdentity, syntax: str) -> list[bytes]:
         """The codestream of each frame, as received in an encapsulated transfer syntax. Raises as `image`."""
-        return self._images.fragments(uid, syntax)
+        return self._images.fragments(identity, syntax)
 
     def __iter__(self) -> Iterator[InstanceIdentity]:
         """Every instance's identity, in the order of their UIDs; instances stored meanwhile may be left out."""

@@ -35,7 +35,7 @@ def answer(
     models : of the DICOM JSON model, or bytes of such ones. Raises RequestError 406.
     """
     if choose(accepted(request), (*JSON_TYPES, XML)) == XML:
-        parts = [lambda model=model: Part(XML, xml_model.to_xml(parsed(model))) for model in models]
+        parts = (Part(XML, xml_model.to_xml(parsed(model))) for model in models)
         return MultipartResponse(parts, XML, status, dict(headers or {}))
     return json_response(request, array_of(models), status=status, headers=headers)
 

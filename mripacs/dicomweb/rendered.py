@@ -21,7 +21,7 @@ from mripacs.dicomweb.audit import audit_retrieve
 from mripacs.dicomweb.frames import INSTANCE, frame_numbers
 from mripacs.dicomweb.links import ROOT, base_of, instance_url
 from mripacs.dicomweb.media import frame_forms
-from mripacs.dicomweb.multipart_writing import MultipartResponse, Part
+from mripacs.dicomweb.multipart_writing import MultipartResponse, Part, made
 from mripacs.dicomweb.negotiation import accepted, choose
 from mripacs.dicomweb.retrieve import RESOURCES
 from mripacs.dicomweb.targets import ASK_AGAIN, archive_of, caching, givable, tag_of, targets_of
@@ -61,7 +61,7 @@ async def rendered(request: Request) -> Response:
     if numbers is not None:
         makers = [partial(_pictures, archive, images[0], [number], how, base) for number in numbers]
     await in_thread(makers[0])  # what cannot be drawn shows before the answer begins
-    return MultipartResponse(makers, how.media_type, headers=headers)
+    return MultipartResponse(made(makers), how.media_type, headers=headers)
 
 
 async def thumbnail(request: Request) -> Response:
@@ -139,7 +139,7 @@ def _with_pixels(identities: Sequence[InstanceIdentity]) -> list[InstanceIdentit
 def _pictures(
     archive: Archive, identity: InstanceIdentity, numbers: Sequence[int] | None, how: Rendering, base: str
 ) -> Part:
-    image = archive.image(identity.sop_instance_uid)
+    image = archive.image(identity)
     if numbers is None:
         numbers = range(1, len(image.frames) + 1) if how.media_type in ANIMATIONS else (1,)
     suffix = f"/frames/{','.join(map(str, numbers))}/rendered" if len(numbers) == 1 else "/rendered"
@@ -149,7 +149,7 @@ def _pictures(
 def _middle_picture(
     archive: Archive, identity: InstanceIdentity, numbers: Sequence[int] | None, how: Rendering
 ) -> bytes:
-    image = archive.image(identity.sop_instance_uid)
+    image = archive.image(identity)
     return render(image, numbers or (len(image.frames) // 2 + 1,), how)
 
 

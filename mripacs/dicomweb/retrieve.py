@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -72,11 +71,10 @@ async def instances(request: Request) -> Response:
     archive = archive_of(request)
     if _wants_single(request, ranges):
         ((identity, form),) = chosen
-        part = await in_thread(_part, archive, identity, form, "")
-        return Response(part.content, headers=headers, media_type=part.content_type)
-    base = base_of(request)
-    makers = [partial(_part, archive, identity, form, base) for identity, form in chosen]
-    return MultipartResponse(makers, DICOM, 200 if len(chosen) == len(found) else 206, headers)
+        content = await in_thread(_file, archive, identity, form)
+        return Response(content, headers=headers, media_type=form.content_type)
+    parts = _parts(archive, chosen, base_of(request))
+    return MultipartResponse(parts, DICOM, 200 if len(chosen) == len(found) else 206, headers)
 
 
 def _choices(
@@ -93,9 +91,16 @@ def _choices(
     return chosen, refusal
 
 
-def _part(archive: Archive, identity: InstanceIdentity, form: Form, base: str) -> Part:
-    outgoing = archive.fetch_encoded(identity.sop_instance_uid, (form.transfer_syntax,))
-    return Part(form.content_type, part10.write_part10(outgoing), instance_url(base, identity) if base else None)
+def _parts(archive: Archive, chosen: Sequence[tuple[InstanceIdentity, Form]], base: str) -> Iterator[Part]:
+    """The files, read ahead."""
+    fetched = archive.fetch_many([identity for identity, _ in chosen])
+    for each, (identity, form) in zip(fetched, chosen, strict=True):
+        content = part10.write_part10(each.encoded((form.transfer_syntax,)))
+        yield Part(form.content_type, content, instance_url(base, identity))
+
+
+def _file(archive: Archive, identity: InstanceIdentity, form: Form) -> bytes:
+    return part10.write_part10(archive.fetch_encoded(identity.sop_instance_uid, (form.transfer_syntax,)))
 
 
 def _wants_single(request: Request, ranges: list[MediaRange]) -> bool:

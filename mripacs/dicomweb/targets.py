@@ -72,6 +72,12 @@ async def target_of(request: Request) -> InstanceIdentity:
     return found
 
 
+def instance_of(request: Request) -> InstanceIdentity:
+    """As `target_of`, to be called in a thread."""
+    (found,) = givable([_instance(archive_of(request), selection_of(request))])
+    return found
+
+
 def givable(identities: list[InstanceIdentity]) -> list[InstanceIdentity]:
     """Those that are not in quarantine. Raises DamagedInstanceError when all are."""
     whole = [identity for identity in identities if not identity.quarantined]

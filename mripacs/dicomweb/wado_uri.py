@@ -71,7 +71,7 @@ def _picture(
     archive: Archive, identity: InstanceIdentity, request: Request, media_type: str, headers: dict[str, str]
 ) -> Response:
     query = request.query_params
-    image = archive.image(identity.sop_instance_uid)
+    image = archive.image(identity)
     rows, columns = _number(query.get("rows")), _number(query.get("columns"))
     viewport = None
     if rows or columns:

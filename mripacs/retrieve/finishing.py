@@ -44,11 +44,13 @@ class Finishing:
             raise UnknownInstanceError(f"no instance {uid} is stored")
         return identity
 
+    def load(self, identity: InstanceIdentity) -> StoredInstance:
+        """Its stored bytes. Raises UnknownInstanceError, DamagedInstanceError."""
+        return self.store.load(identity.sop_instance_uid)
+
     def finish(self, identity: InstanceIdentity) -> Finished:
         """The instance of an identity just read from its row. Raises UnknownInstanceError, DamagedInstanceError."""
-        if identity.quarantined:
-            raise DamagedInstanceError(f"instance {identity.sop_instance_uid} was found damaged: it is in quarantine")
-        return self.recent.get(identity) or self._decoded(self.store.load(identity.sop_instance_uid))
+        return self.recent.get(identity) or self._decoded(self.load(identity))
 
     def finish_many(self, identities: Sequence[InstanceIdentity]) -> list[Outcome]:
         """Instances that are not at hand, in their order, each finished or its error.

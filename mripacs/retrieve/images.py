@@ -12,13 +12,19 @@ from mripacs.core.model import InstanceIdentity, Outgoing, StoredInstance
 from mripacs.dicom import encapsulate, pixels, scan, transcode, transfer_syntax
 from mripacs.dicom.pixels import PixelDescription
 from mripacs.dicom.transcode import MAX_INFLATED_BYTES
+from mripacs.retrieve.finishing import Finishing
 from mripacs.retrieve.rebuild import decode_frames, rebuild_instance
-from mripacs.store import Store
+from mripacs.retrieve.recent import Finished
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SLICED_BYTES = (
+    1 << 20
+)  # of a data set: up to here it is read whole for each frame, 0.3 ms; a larger one is held decoded
 CACHE_BYTES = 128 << 20  # of decoded pixels: 1000 slices of 256 x 256; scrolling back costs no decoding
+
+Key = tuple[str, str, str | None]  # UID, digests of what was received and of the decoded pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +79,39 @@ def in_streams(native: Outgoing, syntax: str) -> Outgoing:
 
 
 class Images:
-    """Decodes instances of a store and holds the last ones. Thread-safe."""
+    """Decodes instances and holds the last ones. Thread-safe. Identities are as their rows have just given them."""
 
-    def __init__(self, store: Store, capacity: int = CACHE_BYTES) -> None:
-        self._store = store
+    def __init__(self, finishing: Finishing, capacity: int = CACHE_BYTES) -> None:
+        self._finishing = finishing
         self._capacity = capacity
         self._size = 0
-        self._held: OrderedDict[str, Image] = OrderedDict()
+        self._held: OrderedDict[Key, Image] = OrderedDict()
         self._lock = threading.Lock()
 
-    def open(self, uid: str) -> Image:
-        """The pixels of the instance served or received under `uid`.
+    def open(self, identity: InstanceIdentity) -> Image:
+        """The pixels of an instance.
 
         Raises UnknownInstanceError, DamagedInstanceError, and TranscodeError where there are no pixels to decode.
         """
-        with self._lock:
-            if uid in self._held:
-                self._held.move_to_end(uid)
-                return self._held[uid]
-        image = decode_image(self._store.load(uid))
-        self._hold(uid, image)
+        image = self._find(identity)
+        if image is None:
+            finished = self._finishing.recent.get(identity)
+            image = image_of(finished) if finished else decode_image(self._finishing.load(identity))
+            self._hold(image)
         return image
 
-    def fragments(self, uid: str, syntax: str) -> list[bytes]:
+    def native(self, identity: InstanceIdentity, number: int) -> bytes:
+        """A frame's samples, counted from 1, as `Image.native` gives them. Raises as `open` and `Image.frame` do."""
+        if identity.certificate.received_bytes <= SLICED_BYTES and self._find(identity) is None:
+            frame = self._finishing.finish(identity).frame(number)
+            if frame is not None:
+                return frame
+        return self.open(identity).native(number)
+
+    def fragments(self, identity: InstanceIdentity, syntax: str) -> list[bytes]:
         """The codestreams of each frame as they were received in an encapsulated transfer syntax, digest checked."""
-        stored = self._store.load(uid)
-        outgoing = rebuild_instance(stored)
+        outgoing = self._finishing.finish(identity).outgoing
+        uid = identity.sop_instance_uid
         if outgoing.transfer_syntax != syntax:
             raise TranscodeError(f"{uid} is not kept in {syntax}")
         value, frames = _pixel_value(outgoing.dataset, syntax)
@@ -107,36 +120,65 @@ class Images:
         except PixelDataError as error:
             raise TranscodeError(f"{uid}: {error}") from error
 
-    def _hold(self, uid: str, image: Image) -> None:
+    def _find(self, identity: InstanceIdentity) -> Image | None:
+        key = _key(identity)
         with self._lock:
-            if uid in self._held or image.frames.nbytes > self._capacity:
+            if key not in self._held or identity.quarantined:
+                return None
+            self._held.move_to_end(key)
+            return self._held[key]
+
+    def _hold(self, image: Image) -> None:
+        key = _key(image.identity)
+        with self._lock:
+            if key in self._held or image.frames.nbytes > self._capacity:
                 return
-            self._held[uid] = image
+            self._held[key] = image
             self._size += image.frames.nbytes
             while self._size > self._capacity:
                 _, dropped = self._held.popitem(last=False)
                 self._size -= dropped.frames.nbytes
 
 
+def _key(identity: InstanceIdentity) -> Key:
+    """What a replaced instance does not share with the one that it replaced, nor a repaired one."""
+    certificate = identity.certificate
+    return identity.sop_instance_uid, certificate.received_digest, certificate.decoded_pixel_digest
+
+
 def decode_image(stored: StoredInstance) -> Image:
     """The pixels of a stored instance, checked against its digests."""
     identity, certificate = stored.identity, stored.identity.certificate
     syntax = identity.transfer_syntax
-    if transfer_syntax.is_encapsulated(syntax) and certificate.source_pixel_digest is None:
-        raise TranscodeError(f"{identity.sop_instance_uid}: its pixels could not be decoded when it came")
+    _require_decodable(identity)
     try:
         if certificate.codec is not None and stored.pixel_offset is not None:
             frames = decode_frames(stored)
             header_map = scan.scan(stored.header, syntax)
             description = pixels.describe(stored.header, header_map, syntax, max_samples=max(1, frames.size))
             return Image(identity, description, frames, stored.header[: stored.pixel_offset], syntax)
-        return _decode_received(stored)
+        return _decoded(identity, rebuild_instance(stored))
     except (PixelDataError, RefusedError) as error:
         raise TranscodeError(f"{identity.sop_instance_uid} has no pixels that can be decoded: {error}") from error
 
 
-def _decode_received(stored: StoredInstance) -> Image:
-    outgoing = rebuild_instance(stored)
+def image_of(finished: Finished) -> Image:
+    """The pixels of a finished instance. Raises TranscodeError where there are none to decode."""
+    _require_decodable(finished.identity)
+    try:
+        return _decoded(finished.identity, finished.outgoing)
+    except (PixelDataError, RefusedError) as error:
+        uid = finished.identity.sop_instance_uid
+        raise TranscodeError(f"{uid} has no pixels that can be decoded: {error}") from error
+
+
+def _require_decodable(identity: InstanceIdentity) -> None:
+    encapsulated = transfer_syntax.is_encapsulated(identity.transfer_syntax)
+    if encapsulated and identity.certificate.source_pixel_digest is None:
+        raise TranscodeError(f"{identity.sop_instance_uid}: its pixels could not be decoded when it came")
+
+
+def _decoded(identity: InstanceIdentity, outgoing: Outgoing) -> Image:
     plain = transfer_syntax.plain(outgoing.dataset, outgoing.transfer_syntax, MAX_INFLATED_BYTES)
     dataset_map = scan.scan(plain, outgoing.transfer_syntax)
     description = pixels.describe(plain, dataset_map, outgoing.transfer_syntax)
@@ -145,7 +187,7 @@ def _decode_received(stored: StoredInstance) -> Image:
     else:
         frames = pixels.decode_frames(plain, dataset_map, outgoing.transfer_syntax, description)
     start = dataset_map.elements[scan.PIXEL_DATA].header_start
-    return Image(stored.identity, description, frames, plain[:start], outgoing.transfer_syntax)
+    return Image(identity, description, frames, plain[:start], outgoing.transfer_syntax)
 
 
 def _pixel_value(dataset: bytes, syntax: str) -> tuple[bytes, int]:
