@@ -23,6 +23,7 @@ from mripacs.codec import tables_registry
 from mripacs.core import metrics
 from mripacs.core.errors import MripacsError, UnknownInstanceError
 from mripacs.core.model import (
+    Acknowledged,
     ArchiveStatistics,
     AuditedEvent,
     DatabaseHealth,
@@ -43,8 +44,12 @@ from mripacs.core.model import (
 from mripacs.core.private import write_private
 from mripacs.core.settings import Settings, load_settings
 from mripacs.dicom import datasets, part10
+from mripacs.ingest.behind import Behind
+from mripacs.ingest.coding import Coding
+from mripacs.ingest.compress import Compressed
+from mripacs.ingest.inspection import inspect
 from mripacs.ingest.policy import Policy
-from mripacs.ingest.receive import Ingest, inspect
+from mripacs.ingest.receive import Ingest
 from mripacs.ingest.workers import Workers, load_codec, start_workers
 from mripacs.previews import Previews
 from mripacs.retrieve.ahead import Fetched, ReadAhead
@@ -77,7 +82,9 @@ IN_FLIGHT_PER_WORKER = 2  # objects of one `store_many` under way for each worke
 class Archive:
     """One archive on one database. Thread-safe; close it, or use it as a context manager."""
 
-    def __init__(self, settings: Settings, store: Store, workers: Workers, recent: Recent | None = None) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, workers: Workers, recent: Recent | None = None, owner: str = ""
+    ) -> None:
         self.settings = settings
         self._recent = recent or Recent()
         self._store = store
@@ -92,10 +99,15 @@ class Archive:
         self._images = Images(finishing)
         self._growth = Growth(store)
         self._previews = Previews(store, workers, settings.preview)
+        policy = Policy.from_settings(settings.policy)
+        coding = Coding(workers, settings.archive, settings.limits)
+        self._behind = Behind(store, policy, coding, settings.archive, settings.limits, owner, self._settled)
+        store.settler = self._behind.settle
         self._ingest = Ingest(
             store=store,
-            policy=Policy.from_settings(settings.policy),
-            workers=workers,
+            policy=policy,
+            coding=coding,
+            behind=self._behind,
             settings=settings.archive,
             limits=settings.limits,
             served=self._retrieve.fetch,
@@ -109,6 +121,7 @@ class Archive:
         settings: Settings | None = None,
         workers: int | Workers = 0,
         recent: Recent | None = None,
+        owner: str = "",
     ) -> Self:
         """Open an archive, creating it if it is not there.
 
@@ -117,6 +130,7 @@ class Archive:
         workers : codec processes; 0 codes in the calling thread, which needs no `if __name__ == "__main__"` guard.
         Workers that were started already are closed with the archive.
         recent : finished instances that are shared with other processes; None: each read is decoded.
+        owner : names the node whose process compresses what `accept` takes here; a node's processes give the same.
         Raises StoreError when the database cannot be opened, SchemaError when it needs an upgrade.
         """
         if settings is None:
@@ -126,7 +140,7 @@ class Archive:
             settings = settings.model_copy(update={"archive": location})
         store = Store.open(settings.database_url)
         started = start_workers(workers, load_codec) if isinstance(workers, int) else workers
-        return cls(settings, store, started, recent)
+        return cls(settings, store, started, recent, owner)
 
     def store(self, item: ReceivedObject | Path | str | bytes | Dataset) -> Receipt:
         """Store one object durably: a file's path, its bytes, a pydicom data set, or an object from the wire.
@@ -143,6 +157,17 @@ class Archive:
         if receipt.disposition in (Disposition.STORED, Disposition.REPLACED):
             self._previews.offer(receipt.sop_instance_uid)
         return receipt
+
+    def accept(self, received: ReceivedObject) -> Acknowledged:
+        """Take one object durably, to be compressed behind; at once where the settings or a full backlog say so.
+
+        Some process must `compress_behind`, or readers do it. Raises as `store`; then nothing of it is kept.
+        """
+        return self._ingest.accept(received)
+
+    def compress_behind(self) -> None:
+        """Compress what was accepted, here, on another process of the same owner or before a kill, until `close`."""
+        self._behind.start()
 
     def store_many(self, items: Iterable[tuple[str, Path | bytes]]) -> Iterator[tuple[str, Receipt | MripacsError]]:
         """Store labelled files or their bytes, several at once where there are workers, in their order.
@@ -398,6 +423,7 @@ class Archive:
 
     def close(self) -> None:
         """Finish what is under way, end the codec processes and close the database."""
+        self._behind.close()
         self._previews.close()
         self._readers.shutdown(cancel_futures=True)
         self._workers.close()
@@ -409,6 +435,9 @@ class Archive:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _settled(self, _received: ReceivedObject, receipt: Receipt, _compressed: Compressed) -> None:
+        self._previews.offer(receipt.sop_instance_uid)
 
     def _store_or_error(self, content: Path | bytes) -> Receipt | MripacsError:
         try:

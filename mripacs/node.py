@@ -27,10 +27,19 @@ class Node:
     def __init__(self, settings: Settings, workers: Workers | None = None) -> None:
         """Open the archive. workers : codec processes that were started already; the node ends them."""
         recent = Recent.create(settings.archive.recent_bytes)
-        self._archive = Archive.open(settings=settings, workers=workers or settings.archive.workers, recent=recent)
-        self._server = DicomServer(self._archive)
         self._ready = False
         self._status = StatusServer(self._facts)
+        try:
+            self._archive = Archive.open(
+                settings=settings,
+                workers=workers or settings.archive.workers,
+                recent=recent,
+                owner=self._status.address,
+            )
+        except BaseException:
+            self._status.close()
+            raise
+        self._server = DicomServer(self._archive)
         self._web = WebProcess(settings, self._status.address, recent) if settings.web.enabled else None
         self._ended = threading.Event()
         self._scrub = threading.Thread(target=self._archive.scrub, args=(self._ended,), name="scrub")
@@ -55,6 +64,7 @@ class Node:
         try:
             self._status.start()
             self._archive.wait_until_ready()
+            self._archive.compress_behind()
             if self._web is not None:  # after the codec was compiled, so that its processes find it so
                 self._web.launch()
             self._server.start()

@@ -40,6 +40,7 @@ DECODE_SECONDS = Histogram(
     "mripacs_decode_seconds", "Decoding and checking one payload", registry=REGISTRY, buckets=SECONDS
 )
 CODEC_JOBS = Gauge("mripacs_codec_jobs", "Objects that wait for a codec process or are in one", registry=REGISTRY)
+WAITING = Gauge("mripacs_waiting_objects", "Acknowledged objects that are not compressed yet", registry=REGISTRY)
 ASSOCIATIONS = Gauge("mripacs_associations", "DICOM associations that live", registry=REGISTRY)
 
 Family = dict[str, Any]  # name, documentation, type, samples: [name, labels, value]

@@ -299,6 +299,23 @@ class Receipt:
     stored_bytes: int  # payload and compressed header
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The answer for an object that is durable, compressed already or not."""
+
+    disposition: Disposition
+    lossy: bool  # what is served is, or as far as the policy says will be, another instance
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingObject:
+    """An acknowledged object that is not compressed yet, its bytes checked against their digest."""
+
+    id: int
+    received: ReceivedObject
+    received_at: str  # ISO 8601, UTC
+
+
 # --- what is asked ------------------------------------------------------------------------------------------------
 
 

@@ -66,6 +66,15 @@ class ArchiveSettings(Section):
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=0, le=256, description="codec processes; 0 codes in the caller"
     )
+    acknowledge: Literal["received", "compressed"] = Field(
+        "received", description="a sender's answer comes once the received bytes are durable, or once compressed"
+    )
+    backlog_objects: int = Field(
+        512, ge=0, le=1_000_000, description="objects that may wait to be compressed; beyond, senders wait"
+    )
+    backlog_bytes: int = Field(
+        64 << 20, ge=0, le=1 << 40, description="bytes of the objects that may wait; beyond, senders wait"
+    )
 
 
 class Destination(Section):

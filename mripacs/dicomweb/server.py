@@ -39,7 +39,8 @@ def serve(
     from mripacs.archive import Archive  # noqa: PLC0415 - heavy, and only this function needs it
     from mripacs.dicomweb.app import build  # noqa: PLC0415 - as above
 
-    with Archive.open(settings=settings, workers=settings.web.workers, recent=recent) as archive:
+    owner = node_status or ""  # as the node's: it compresses what STOW-RS takes
+    with Archive.open(settings=settings, workers=settings.web.workers, recent=recent, owner=owner) as archive:
         server = _Server(_config(settings, build(archive, settings, node_status), port), ready)
         with asyncio.Runner(loop_factory=_event_loop()) as runner:
             runner.run(server.serve(sockets=[listening]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from mripacs.core.errors import MripacsError
-from mripacs.core.model import Receipt
+from mripacs.core.model import Acknowledged
 from mripacs.dicomweb.links import series_url, study_url
 from mripacs.dicomweb.problems import RequestError
 
@@ -42,9 +42,9 @@ class Outcome:
     failure: Failure | None = None
 
     @classmethod
-    def of(cls, receipt: Receipt, sop_class_uid: str, sop_instance_uid: str, study: str, series: str) -> Self:
+    def of(cls, answer: Acknowledged, sop_class_uid: str, sop_instance_uid: str, study: str, series: str) -> Self:
         """It is stored."""
-        return cls(sop_class_uid, sop_instance_uid, study, series, receipt.certificate.lossy)
+        return cls(sop_class_uid, sop_instance_uid, study, series, answer.lossy)
 
     @classmethod
     def failed(cls, error: MripacsError, sop_class_uid: str = "", sop_instance_uid: str = "") -> Self:

@@ -197,7 +197,7 @@ class Intake:
             study, series = part10.study_and_series(received, self._limit)
             if self._study is not None and study != self._study:
                 raise InvalidIdentityError("Study Instance UID is not the one in the URL")
-            return Outcome.of(self._archive.store(received), *uids, study, series)
+            return Outcome.of(self._archive.accept(received), *uids, study, series)
         except MripacsError as error:
             return Outcome.failed(error, *uids)
 

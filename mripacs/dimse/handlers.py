@@ -76,7 +76,7 @@ def _bind(handler: Callable[..., Any], *arguments: Any) -> Callable[[evt.Event],
 def _handle_store(event: evt.Event, archive: Archive) -> int | Dataset:
     """PS3.4 B.2: success only after the commit, by the raw bytes of the request."""
     try:
-        archive.store(_received(event))
+        archive.accept(_received(event))
     except Exception as error:  # noqa: BLE001 - a defect must be a failure status, not a dead association
         return statuses.failure(error, f"storage of {event.request.AffectedSOPInstanceUID}")
     return statuses.SUCCESS

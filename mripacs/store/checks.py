@@ -11,10 +11,10 @@ from mripacs.core.errors import DamagedInstanceError, UnknownInstanceError
 from mripacs.core.model import VerifyFinding
 from mripacs.store import schema
 from mripacs.store.certificates import unpack
-from mripacs.store.headers import ReferenceCache
+from mripacs.store.headers import ReferenceCache, digest
 from mripacs.store.reading import Row, checked_header, checked_payload, find_reference, read_reference, rows_with_blobs
 from mripacs.store.seals import instance_is_intact, series_is_intact, study_is_intact
-from mripacs.store.tallies import joined_modalities
+from mripacs.store.tallies import instances_of_series, joined_modalities
 
 NO_MATCH = "does not match its digest"
 ROWS_AT_ONCE = 500
@@ -48,7 +48,7 @@ def check_references(connection: Connection) -> list[VerifyFinding]:
         for part, detail, statement in _INCONSISTENT
         for uid in connection.execute(statement).scalars()
     ]
-    damaged = (_damaged_references, _damaged_studies, _damaged_series)
+    damaged = (_damaged_references, _damaged_studies, _damaged_series, _damaged_waiting)
     return findings + [finding for find in damaged for finding in find(connection)]
 
 
@@ -107,13 +107,21 @@ def _damaged_series(connection: Connection) -> Iterator[VerifyFinding]:
             yield VerifyFinding(row["series_instance_uid"], "index", f"the row of the series {NO_MATCH}")
 
 
+def _damaged_waiting(connection: Connection) -> Iterator[VerifyFinding]:
+    """Acknowledged objects that can no longer become the instances that they were."""
+    waiting = schema.waiting.c
+    for number in connection.execute(select(waiting.id).order_by(waiting.id)).scalars().all():
+        row = connection.execute(select(waiting.uid, waiting.digest, waiting.data).where(waiting.id == number)).first()
+        if row is not None and digest(row.data) != row.digest:
+            yield VerifyFinding(row.uid, "waiting object", f"the bytes received {NO_MATCH}")
+
+
 def _count(of: ColumnElement[Any], *where: ColumnElement[bool]) -> ColumnElement[int]:
     return select(func.count(of)).where(*where).scalar_subquery()
 
 
 _instances_of_study = (
-    select(func.count(_instance.id))
-    .join(schema.series, _series.id == _instance.series_id)
+    select(func.coalesce(func.sum(instances_of_series), 0))
     .where(_series.study_id == _study.id)
     .correlate(schema.study)
     .scalar_subquery()
@@ -141,9 +149,7 @@ _INCONSISTENT: tuple[tuple[str, str, Select[Any]], ...] = (
     (
         "index",
         "the series' count differs from its instances",
-        select(_series.series_instance_uid).where(
-            _series.number_of_instances != _count(_instance.id, _instance.series_id == _series.id)
-        ),
+        select(_series.series_instance_uid).where(_series.number_of_instances != instances_of_series),
     ),
     (
         "header",

@@ -16,6 +16,7 @@ from mripacs.core.errors import StoreUnavailableError
 from mripacs.store import migrate
 from mripacs.store.engine import BUSY_TIMEOUT_S, SNAPSHOT, WRITES, open_engine, parse_url, prepare_file, require_file
 from mripacs.store.failures import is_busy, translated
+from mripacs.store.together import Together
 
 
 class Turns:
@@ -55,7 +56,9 @@ class Database:
         self._engine = engine
         self._reader = engine.execution_options(**SNAPSHOT[engine.dialect.name])  # the same connections
         self._writer = engine.execution_options(**{WRITES: True})
-        self._write_lock: AbstractContextManager[Any] = Turns() if engine.dialect.name == "sqlite" else nullcontext()
+        alone = engine.dialect.name == "sqlite"
+        self._write_lock: AbstractContextManager[Any] = Turns() if alone else nullcontext()
+        self._together = Together(self._writing, joins=alone)
 
     @classmethod
     def open(cls, url: str, *, create: bool = True) -> Self:

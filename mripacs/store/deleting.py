@@ -53,6 +53,12 @@ _VICTIMS = (
 )
 
 
+EMPTY_SERIES = (
+    ~select(_instance.id).where(_instance.series_id == _series.id).exists(),
+    ~select(schema.waiting.c.id).where(schema.waiting.c.series_id == _series.id).exists(),
+)
+
+
 def claim(connection: Connection, selection: InstanceSelection, *also: str) -> list[Victim]:
     """The selected instances, their studies (and the studies `also`) held alone until the transaction ends.
 
@@ -142,8 +148,7 @@ def _drop_references(connection: Connection, series_ids: Sequence[int]) -> int:
 
 def _drop_series(connection: Connection, series_ids: Sequence[int]) -> int:
     """Their number."""
-    empty = ~select(_instance.id).where(_instance.series_id == _series.id).exists()
-    dropped = delete(schema.series).where(_series.id.in_(series_ids), empty).returning(_series.id)
+    dropped = delete(schema.series).where(_series.id.in_(series_ids), *EMPTY_SERIES).returning(_series.id)
     return len(connection.execute(dropped).all())
 
 

@@ -30,6 +30,16 @@ def own_studies(connection: Connection, study_uids: Iterable[str]) -> None:
             connection.execute(_ALONE, {"key": key})
 
 
+def own_uids(connection: Connection, uids: Iterable[str]) -> None:
+    """Keep others from giving the SOP Instance UIDs to another object until the transaction ends.
+
+    Two tables hold UIDs (instance_uid, waiting), and no constraint is over both.
+    """
+    if connection.dialect.name == "postgresql":
+        for key in sorted({_key(f"instance {uid}") for uid in uids}):  # as above
+            connection.execute(_ALONE, {"key": key})
+
+
 def _key(study_uid: str) -> int:
     """64 bits, as PostgreSQL's locks are named; two studies that share one only wait more."""
     return int.from_bytes(hashlib.sha256(study_uid.encode()).digest()[:8], "big", signed=True)

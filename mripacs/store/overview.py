@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from mripacs.core.model import DatabaseHealth, GrowthPage, SeriesTotals
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Engine
+
+from mripacs.core.model import DatabaseHealth, GrowthPage, InstanceSelection, SeriesTotals
 from mripacs.store import browsing, growth, health
 from mripacs.store.database import Database
+from mripacs.store.waiting import Waiting
 
 
 class Overview(Database):
-    """Reads for people who look after the node; none of them touches a payload."""
+    """Reads for people who look after the node; none of them touches a payload.
+
+    settler : has waiting objects, by their numbers, compressed and written before instances are read; without one they
+    stay unseen.
+    """
+
+    waiting: Waiting
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.settler: Callable[[Sequence[int]], None] | None = None
 
     def health(self) -> DatabaseHealth:
         """Size and room of a database that answers; StoreUnavailableError when it does not."""
@@ -36,15 +51,30 @@ class Overview(Database):
 
     def middle_instance(self, study_uid: str, series_uid: str | None = None) -> str | None:
         """Served UID of the instance that stands for a study or series in pictures; None when there is none."""
+        self._settle(InstanceSelection(study_uids=(study_uid,)))
         with self._reading() as connection:
             return browsing.middle_instance(connection, study_uid, series_uid)
 
     def series_order(self, study_uid: str, series_uid: str) -> list[str]:
         """Served UIDs of a series' instances, by Instance Number."""
+        self._settle(InstanceSelection(study_uids=(study_uid,), series_uids=(series_uid,)))
         with self._reading() as connection:
             return browsing.series_order(connection, study_uid, series_uid)
 
     def series_totals(self, study_uid: str) -> dict[str, SeriesTotals]:
         """What each series of a study takes, by Series Instance UID."""
+        self._settle(InstanceSelection(study_uids=(study_uid,)))
         with self._reading() as connection:
             return browsing.series_totals(connection, study_uid)
+
+    def _settle(self, selection: InstanceSelection) -> bool:
+        """Have what waits of a selection compressed before its instances are read; whether anything waited.
+
+        One statement, 0.1 ms, where nothing does. Raises what the settler raises.
+        """
+        if self.settler is None:
+            return False
+        numbers = self.waiting.named(selection)
+        if numbers:
+            self.settler(numbers)
+        return bool(numbers)

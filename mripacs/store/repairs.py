@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Delete, delete, insert, or_, select, update
 
 from mripacs.store import schema
 from mripacs.store.checks import CANNOT_BE_FOUND
+from mripacs.store.deleting import EMPTY_SERIES
 from mripacs.store.locks import own_studies
 from mripacs.store.reading import INDEX_ROWS
 from mripacs.store.seals import instance_is_intact
@@ -44,7 +45,7 @@ _ORPHANS: tuple[tuple[str, Delete], ...] = (
     ),
     (
         "series without instances",
-        delete(schema.series).where(~select(_instance.id).where(_instance.series_id == _series.id).exists()),
+        delete(schema.series).where(*EMPTY_SERIES),
     ),
     (
         "studies without series",

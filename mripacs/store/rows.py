@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mripacs.core.model import NewInstance
+from mripacs.core.model import IndexAttributes, NewInstance
 from mripacs.store.certificates import to_columns
 from mripacs.store.match_forms import (
     date_form,
@@ -23,9 +23,9 @@ Values = dict[str, Any]
 _HAVE_COLUMNS = ("SOPClassUID", "SOPInstanceUID")  # of the instance: given out from there
 
 
-def study_values(new: NewInstance) -> Values:
+def study_values(found: IndexAttributes) -> Values:
     """Values of the study's row, without instances yet."""
-    patient, study = storable(new.attributes.patient), storable(new.attributes.study)
+    patient, study = storable(found.patient), storable(found.study)
     return {
         "study_instance_uid": study["StudyInstanceUID"],
         "patient_key": patient_key(patient),
@@ -44,16 +44,16 @@ def study_values(new: NewInstance) -> Values:
     }
 
 
-def series_values(new: NewInstance) -> Values:
+def series_values(found: IndexAttributes) -> Values:
     """Values of the series' row, without its study's id and without instances yet."""
-    attributes = storable(new.attributes.series)
+    attributes = storable(found.series)
     return {
         "series_instance_uid": attributes["SeriesInstanceUID"],
         "modality": text_form(attributes.get("Modality")),
         "series_number": number_form(attributes.get("SeriesNumber")),
         "number_of_instances": 0,
         "attributes": attributes,
-        "instance_attributes": _without_columns(new),
+        "instance_attributes": _without_columns(found),
     }
 
 
@@ -66,15 +66,15 @@ def instance_values(new: NewInstance, common: Attributes) -> Values:
         "original_sop_instance_uid": new.original_sop_instance_uid if renamed else None,
         "transfer_syntax": new.transfer_syntax,
         "instance_number": number_form(new.attributes.instance.get("InstanceNumber")),
-        "attributes": difference(_without_columns(new), common),
+        "attributes": difference(_without_columns(new.attributes), common),
         "payload_bytes": len(new.payload or b""),
         "pixel_offset": new.pixel_offset,
         **to_columns(new.certificate),
     }
 
 
-def _without_columns(new: NewInstance) -> Attributes:
-    attributes = storable(new.attributes.instance)
+def _without_columns(found: IndexAttributes) -> Attributes:
+    attributes = storable(found.instance)
     return {keyword: value for keyword, value in attributes.items() if keyword not in _HAVE_COLUMNS}
 
 

@@ -25,6 +25,7 @@ from mripacs.core.model import (
     Deletion,
     InstanceIdentity,
     InstanceSelection,
+    Level,
     NewInstance,
     Query,
     ReceivedFrom,
@@ -55,6 +56,8 @@ from mripacs.store.headers import PackedHeader, ReferenceCache
 from mripacs.store.overview import Overview
 from mripacs.store.packing import pack_header
 from mripacs.store.preview_models import PreviewModels
+from mripacs.store.waiting import Waiting, selection_around
+from mripacs.store.writing import StillWaiting
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +77,16 @@ class Store(Overview):
         self.previews = PreviewModels(self._reading, self._writing)
         self._references = ReferenceCache()
         self._new_reference_lock = Turns()
+        self.waiting = Waiting(self._reading, self._together, self._packed, self._new_reference_lock)
 
     def identify(self, uid: str) -> InstanceIdentity | None:
         """The instance served or received under that SOP Instance UID; None when there is none."""
         with self._reading() as connection:
-            return reading.find_identity(connection, uid)
+            found = reading.find_identity(connection, uid)
+        if found is None and self._settle(InstanceSelection(sop_instance_uids=(uid,))):
+            with self._reading() as connection:
+                found = reading.find_identity(connection, uid)
+        return found
 
     def add(self, new: NewInstance) -> AddedInstance:
         """Write an instance; returns after the durable commit.
@@ -91,6 +99,8 @@ class Store(Overview):
         for _ in range(WRITE_ATTEMPTS):
             try:
                 return self._add_once(new)
+            except StillWaiting as error:
+                self._settle(InstanceSelection(sop_instance_uids=error.uids))
             except IntegrityError as error:
                 self._refuse_unless_race(new, error)
         raise always_late(new)
@@ -103,6 +113,8 @@ class Store(Overview):
         for _ in range(WRITE_ATTEMPTS):
             try:
                 return self._replace_once(new)
+            except StillWaiting as error:
+                self._settle(InstanceSelection(sop_instance_uids=error.uids))
             except IntegrityError as error:
                 if not is_race(error):
                     raise refused(new, error) from error
@@ -119,6 +131,7 @@ class Store(Overview):
         """
         if selection == InstanceSelection():
             raise QueryError("a deletion must name a patient, study, series or instance")
+        self._settle(selection)
         with self._writing() as connection:
             victims = deleting.claim(connection, selection)
             if not victims:
@@ -144,6 +157,9 @@ class Store(Overview):
         """
         with self._reading() as connection:
             found = reading.load_instance(connection, uid, self._references)
+        if found is None and self._settle(InstanceSelection(sop_instance_uids=(uid,))):
+            with self._reading() as connection:
+                found = reading.load_instance(connection, uid, self._references)
         if found is None:
             raise UnknownInstanceError(f"no instance {uid} is stored")
         return found
@@ -189,13 +205,17 @@ class Store(Overview):
 
     def select(self, selection: InstanceSelection) -> list[InstanceIdentity]:
         """The instances selected, by study and series as they first came, then by Instance Number."""
+        self._settle(selection)
         with self._reading() as connection:
             return reading.select_identities(connection, selection)
 
     def aliases(self, uids: Iterable[str]) -> dict[str, str]:
         """Served UID by original UID, for those of the given originals that are served under another."""
+        asked = list(uids)
+        for start in range(0, len(asked), reading.MAX_UIDS):
+            self._settle(InstanceSelection(sop_instance_uids=tuple(asked[start : start + reading.MAX_UIDS])))
         with self._reading() as connection:
-            return reading.find_aliases(connection, uids)
+            return reading.find_aliases(connection, asked)
 
     def query(self, query: Query) -> Iterator[dict[str, str | int]]:
         """Rows by keyword at the query's level (mripacs.store.queries tells which keys match and what is returned).
@@ -203,6 +223,8 @@ class Store(Overview):
         Rows are read while they are consumed. Raises QueryError at once for a key that cannot be matched.
         """
         statement = queries.build(query, self._engine.dialect.name)
+        if query.level is Level.IMAGE:
+            self._settle(selection_around(query))
         return self._rows(query, statement)
 
     def statistics(self) -> ArchiveStatistics:
@@ -217,6 +239,7 @@ class Store(Overview):
 
     def iterate_uids(self, after: str | None = None) -> Iterator[str]:
         """The UIDs that instances are served under, in code point order, after `after`; no transaction is held."""
+        self._settle(InstanceSelection())
         while True:
             with self._reading() as connection:
                 page = reading.page_of_uids(connection, after, UIDS_PER_PAGE)
@@ -237,6 +260,7 @@ class Store(Overview):
 
     def iterate_instances(self, after: int = 0) -> Iterator[tuple[int, str]]:
         """Row numbers and served UIDs of the instances, those with numbers above `after`, as they were stored."""
+        self._settle(InstanceSelection())
         while True:
             with self._reading() as connection:
                 page = reading.page_of_instances(connection, after, UIDS_PER_PAGE)
@@ -305,8 +329,7 @@ class Store(Overview):
 
     def _write(self, new: NewInstance, header: PackedHeader) -> AddedInstance:
         require_rows_that_fit(new, header)
-        with self._writing() as connection:
-            received_at = writing.write_instance(connection, new, header)
+        received_at = self._together.run(lambda connection: writing.write_instance(connection, new, header))
         return added(new, header, received_at)
 
     def _replace_once(self, new: NewInstance) -> AddedInstance:

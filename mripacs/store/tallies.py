@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 
 from mripacs.store import schema
 
-_study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
+_study, _series, _instance, _waiting = schema.study.c, schema.series.c, schema.instance.c, schema.waiting.c
 
 _ONE_MORE_IN_STUDY = (
     update(schema.study).where(_study.id == bindparam("row")).values(number_of_instances=_study.number_of_instances + 1)
@@ -25,13 +25,19 @@ _DESCRIBE_STUDY = (
     .where(_study.id == bindparam("row"))
     .values(number_of_series=bindparam("count"), modalities=bindparam("joined"))
 )
-_instances_of_series = (
-    select(func.count(_instance.id)).where(_instance.series_id == _series.id).correlate(schema.series).scalar_subquery()
-)
+
+
+def _count_in_series(number: ColumnElement[int], series_id: ColumnElement[int]) -> ColumnElement[int]:
+    return select(func.count(number)).where(series_id == _series.id).correlate(schema.series).scalar_subquery()
+
+
+instances_of_series = _count_in_series(_instance.id, _instance.series_id) + _count_in_series(
+    _waiting.id, _waiting.series_id
+)  # those that wait to be compressed are acknowledged, and counted
 _RECOUNT_SERIES = (
     update(schema.series)
-    .where(_series.study_id == bindparam("row"), _series.number_of_instances != _instances_of_series)
-    .values(number_of_instances=_instances_of_series)
+    .where(_series.study_id == bindparam("row"), _series.number_of_instances != instances_of_series)
+    .values(number_of_instances=instances_of_series)
 )
 _RECOUNT_STUDY = (
     update(schema.study)

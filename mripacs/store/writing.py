@@ -7,16 +7,16 @@ the wait is short. Statements are built once: building them each time took longe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Insert, Table, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mripacs.core.model import NewInstance, ReceivedFrom
+from mripacs.core.model import IndexAttributes, NewInstance, ReceivedFrom
 from mripacs.store import schema
 from mripacs.store.headers import PackedHeader, digest
-from mripacs.store.locks import share_study
+from mripacs.store.locks import own_uids, share_study
 from mripacs.store.rows import Attributes, Values, instance_values, series_values, study_values
 from mripacs.store.seals import seal
 from mripacs.store.tallies import count_one_more
@@ -35,6 +35,7 @@ _MAYBE_SERIES: Mapping[str, Insert] = {
     "sqlite": sqlite.insert(schema.series).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(schema.series).on_conflict_do_nothing(),
 }
+_WAITING = select(schema.waiting.c.uid).where(schema.waiting.c.uid.in_(bindparam("uids", expanding=True)))
 _REFERENCE = insert(schema.header_reference).returning(schema.header_reference.c.id)
 _INSTANCE = insert(schema.instance).returning(schema.instance.c.id)
 _UIDS, _HEADER, _PAYLOAD, _EVENT = (
@@ -42,25 +43,50 @@ _UIDS, _HEADER, _PAYLOAD, _EVENT = (
 )
 
 
-def write_instance(connection: Connection, new: NewInstance, header: PackedHeader) -> str:
+class StillWaiting(Exception):  # noqa: N818 - never leaves the store: whoever meets it settles the objects first
+    """A UID names acknowledged objects that are not compressed yet."""
+
+    def __init__(self, uids: tuple[str, ...]) -> None:
+        super().__init__()
+        self.uids = uids
+
+
+def write_instance(
+    connection: Connection, new: NewInstance, header: PackedHeader, *, received_at: str | None = None
+) -> str:
     """Write all rows of an instance and return the time of receipt.
 
-    Raises IntegrityError when one of its UIDs names an instance already, and when the header's reference has gone.
+    received_at : of an object that was waiting: its study and series count it already.
+    Raises IntegrityError when one of its UIDs names an instance already, and when the header's reference has gone, and
+    StillWaiting when one of them names an object that waits.
     """
-    received_at = now()
-    share_study(connection, _study_uid(new))
-    study_id = _find_or_add_study(connection, new)
-    series_id, common = _find_or_add_series(connection, study_id, new)
+    counted = received_at is not None
+    received_at = received_at or now()
+    share_study(connection, uid_of_study(new.attributes))
+    require_not_waiting(connection, {new.sop_instance_uid, new.original_sop_instance_uid})
+    study_id = find_or_add_study(connection, new.attributes)
+    series_id, common = find_or_add_series(connection, study_id, new.attributes)
     reference_id = _add_reference(connection, series_id, new.transfer_syntax, header)
     values: Values = {"series_id": series_id, "received_at": received_at, "header_bytes": len(header.data)}
     values |= {"state": schema.STORED, **instance_values(new, common)}
-    values["row_digest"] = seal(schema.instance, values, _study_uid(new), _series_uid(new), reference_id)
+    values["row_digest"] = seal(
+        schema.instance, values, uid_of_study(new.attributes), _uid_of_series(new.attributes), reference_id
+    )
     instance_id = connection.execute(_INSTANCE, values).scalar_one()
     _add_uids(connection, instance_id, new)
     _add_blobs(connection, instance_id, new, header.data, reference_id)
     write_event(connection, "store", new.source, new.sop_instance_uid, "stored", new.certificate.tier, time=received_at)
-    count_one_more(connection, study_id, series_id)
+    if not counted:
+        count_one_more(connection, study_id, series_id)
     return received_at
+
+
+def require_not_waiting(connection: Connection, uids: Collection[str]) -> None:
+    """Raise StillWaiting when one of the UIDs names an acknowledged object that is no instance yet."""
+    own_uids(connection, uids)
+    waiting = connection.execute(_WAITING, {"uids": sorted(uids)}).scalars().all()
+    if waiting:
+        raise StillWaiting(tuple(waiting))
 
 
 def write_event(
@@ -78,38 +104,40 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def _find_or_add_study(connection: Connection, new: NewInstance) -> int:
-    unique = {"study_instance_uid": _study_uid(new)}
+def find_or_add_study(connection: Connection, found: IndexAttributes) -> int:
+    """Its row's number."""
+    unique = {"study_instance_uid": uid_of_study(found)}
     study_id: int | None = connection.execute(_FIND_STUDY, unique).scalar()
     if study_id is None:
-        connection.execute(_MAYBE_STUDY[connection.dialect.name], _sealed(schema.study, study_values(new)))
+        connection.execute(_MAYBE_STUDY[connection.dialect.name], _sealed(schema.study, study_values(found)))
         return int(connection.execute(_FIND_STUDY, unique).scalar_one())
     return study_id
 
 
-def _find_or_add_series(connection: Connection, study_id: int, new: NewInstance) -> tuple[int, Attributes]:
-    """The series' row, and the attributes of its first instance."""
-    unique: Values = {"study_id": study_id, "series_instance_uid": _series_uid(new)}
-    found = connection.execute(_FIND_SERIES, unique).first()
-    if found is None:
+def find_or_add_series(connection: Connection, study_id: int, found: IndexAttributes) -> tuple[int, Attributes]:
+    """Its row's number, and the attributes of its first instance."""
+    unique: Values = {"study_id": study_id, "series_instance_uid": _uid_of_series(found)}
+    row = connection.execute(_FIND_SERIES, unique).first()
+    if row is None:
         connection.execute(
             _MAYBE_SERIES[connection.dialect.name],
-            {"study_id": study_id, **_sealed(schema.series, series_values(new), _study_uid(new))},
+            {"study_id": study_id, **_sealed(schema.series, series_values(found), uid_of_study(found))},
         )
-        found = connection.execute(_FIND_SERIES, unique).one()
-    return found.id, found.instance_attributes
+        row = connection.execute(_FIND_SERIES, unique).one()
+    return row.id, row.instance_attributes
 
 
 def _sealed(table: Table, values: Values, *place: str) -> Values:
     return {**values, "row_digest": seal(table, values, *place)}
 
 
-def _study_uid(new: NewInstance) -> str:
-    return str(new.attributes.study["StudyInstanceUID"])
+def uid_of_study(found: IndexAttributes) -> str:
+    """Study Instance UID, which is always among the attributes."""
+    return str(found.study["StudyInstanceUID"])
 
 
-def _series_uid(new: NewInstance) -> str:
-    return str(new.attributes.series["SeriesInstanceUID"])
+def _uid_of_series(found: IndexAttributes) -> str:
+    return str(found.series["SeriesInstanceUID"])
 
 
 def _add_reference(connection: Connection, series_id: int, transfer_syntax: str, header: PackedHeader) -> int | None:

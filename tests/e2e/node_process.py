@@ -23,6 +23,7 @@ from tests.real_parts import REPOSITORY
 
 START_TIMEOUT_S = 120  # a machine without a compiled codec listens before it has one, so this is generous
 STOP_TIMEOUT_S = 60
+SETTLE_TIMEOUT_S = 120  # on a machine that compiles the codec meanwhile
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
     "OMP_NUM_THREADS": "1",
@@ -126,17 +127,29 @@ class NodeProcess:
         return [child for child in children_of(self.process.pid) if "spawn_main" in command_line(child)]
 
     def row_counts(self) -> dict[str, int]:
-        """Rows by table, read beside the running node; the audit trail is not counted."""
+        """Rows by table, read beside the running node once nothing waits to be compressed; no audit trail."""
+        self.settle()
         with closing(self._database()) as database:
             names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             return {name: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}  # noqa: S608
 
     def certificates(self) -> dict[str, dict[str, Any]]:
-        """Index columns of every instance, by the UID that it came with."""
+        """Index columns of every instance, by the UID that it came with, once nothing waits to be compressed."""
+        self.settle()
         with closing(self._database()) as database:
             database.row_factory = sqlite3.Row
             rows = [dict(row) for row in database.execute("SELECT * FROM instance")]
         return {row["original_sop_instance_uid"] or row["sop_instance_uid"]: row for row in rows}
+
+    def settle(self) -> None:
+        """Return when a running node has compressed what it acknowledged."""
+        if self.process is not None and (self.archive / "mripacs.db").exists():
+            wait_until(lambda: not self._waiting(), SETTLE_TIMEOUT_S, "compressing what was acknowledged")
+
+    def _waiting(self) -> int:
+        with closing(self._database()) as database:
+            count: int = database.execute("SELECT count(*) FROM waiting").fetchone()[0]
+        return count
 
     def _database(self) -> sqlite3.Connection:
         return sqlite3.connect(f"file:{self.archive / 'mripacs.db'}?mode=ro", uri=True, timeout=30)

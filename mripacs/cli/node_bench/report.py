@@ -60,10 +60,12 @@ def operation_cells(rows: Sequence[Row], servers: Sequence[str]) -> tuple[list[s
 def _figures(measured: Measured) -> Row:
     per_item = [seconds / items for seconds, items in zip(measured.seconds, measured.items, strict=True)]
     cpu = [seconds / items for seconds, items in zip(measured.cpu_seconds, measured.items, strict=True)]
+    settled = [seconds / items for seconds, items in zip(measured.settled_seconds, measured.items, strict=False)]
     return {
         "items": statistics.median(measured.items),
         "ms_per_item": 1000 * statistics.median(per_item),
         "cpu_ms_per_item": 1000 * statistics.median(cpu),
+        "settled_ms_per_item": 1000 * statistics.median(settled) if settled else None,
         "seconds": measured.seconds,
         "cpu_seconds": measured.cpu_seconds,
     }

@@ -7,6 +7,7 @@ message. Every server keeps its defaults otherwise; what differs is in the table
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from typing import TypeVar
 from mripacs.cli.node_bench.choices import OwnTier, Peer
 from mripacs.cli.node_bench.scu import Entity, echo
 from mripacs.cli.node_bench.sink import MoveSink
-from mripacs.cli.web_peers import OrthancServer, free_port
+from mripacs.cli.web_peers import OrthancServer, connection, free_port, get
 from mripacs.core.errors import PeerError, SettingsError
 from mripacs.core.settings import ENV_PREFIX
 
@@ -47,6 +48,7 @@ class Running:
     pid: int
     folder: Path
     stores_only: bool = False  # neither queries nor retrieval
+    waiting: Callable[[], int] = lambda: 0  # objects acknowledged and not yet compressed
 
     @property
     def name(self) -> str:
@@ -67,7 +69,9 @@ def our_node(folder: Path, sink: MoveSink, tier: OwnTier) -> Iterator[Running]:
                *(str(word) for pair in ports.items() for word in pair)]  # fmt: skip
     with _process(command, folder, name) as process:
         port, web_port = (_read_port(path, process, name) for path in ports.values())
-        yield Running(Entity(name, port, TITLE), web_port, process.pid, folder / "data")
+        yield Running(
+            Entity(name, port, TITLE), web_port, process.pid, folder / "data", waiting=partial(_waiting, web_port)
+        )
 
 
 @contextmanager
@@ -131,6 +135,15 @@ def _process(command: list[str], folder: Path, name: str) -> Iterator[subprocess
             process.kill()
             process.wait()
             raise PeerError(f"{name} did not end") from None
+
+
+def _waiting(web_port: int) -> int:
+    """What our node tells of its backlog."""
+    with connection(web_port) as web:
+        found = re.search(rb'^mripacs_waiting_objects{process="node"} (\d+)', get(web, "/metrics", "*/*"), re.MULTILINE)
+    if found is None:
+        raise PeerError("the node does not tell how many objects wait")
+    return int(found[1])
 
 
 def _read_port(path: Path, process: subprocess.Popen[bytes], name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -14,6 +15,8 @@ from mripacs.cli.node_bench.servers import Running
 from mripacs.cli.node_bench.sink import MoveSink
 from mripacs.cli.web_peers import connection
 
+SETTLE_POLL_S = 0.02
+
 
 @dataclass(slots=True)
 class Measured:
@@ -22,6 +25,7 @@ class Measured:
     items: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
+    settled_seconds: list[float] = field(default_factory=list)  # until all that came was compressed; storing only
 
 
 @dataclass(slots=True)
@@ -56,6 +60,7 @@ def run(
 def _round(trial: Trial, asked: Sequence[Asked], what: Round, number: int) -> None:
     for one in asked:
         trial.stored[one.server.name] += prepare(one, what)
+        _settle(one)
     turn = number % len(asked)
     for operation in OPERATIONS:
         for one in [*asked[turn:], *asked[:turn]]:
@@ -67,9 +72,20 @@ def _round(trial: Trial, asked: Sequence[Asked], what: Round, number: int) -> No
 def _measure(trial: Trial, one: Asked, operation: Operation, what: Round, *, counts: bool) -> None:
     before = usage.cpu_seconds(one.server.pid)
     seconds = operation.run(one, what)
+    settled = seconds + (_settle(one) if operation.stores else 0.0)
     cpu = (usage.cpu_seconds(one.server.pid) - before) / operation.repeats
     if counts:
         measured = trial.measured.setdefault(operation.name, {}).setdefault(one.server.name, Measured())
         measured.items.append(operation.items(what))
         measured.seconds.append(seconds)
         measured.cpu_seconds.append(cpu)
+        if operation.stores:
+            measured.settled_seconds.append(settled)
+
+
+def _settle(one: Asked) -> float:
+    """Wait until the server owes no work, which would run while others are measured; the seconds that took."""
+    began = time.perf_counter()
+    while one.server.waiting():
+        time.sleep(SETTLE_POLL_S)
+    return time.perf_counter() - began

@@ -1,0 +1,265 @@
+"""Compressing behind the acknowledgement: what waits in the store is compressed, proved and written as instances.
+
+An object is acknowledged when its received bytes are durable, if the backlog has room, and compressed when the codec
+processes come to it. Readers of instances have what they would miss settled first. Everything that waits is in the
+database, so a kill loses nothing: whoever starts next goes on. Several processes may work on the same object; one of
+them writes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from mripacs.core import metrics
+from mripacs.core.errors import ConflictError, MripacsError, StoreError, StoreUnavailableError
+from mripacs.core.model import Disposition, Receipt, ReceivedObject, Tier, WaitingObject
+from mripacs.core.settings import ArchiveSettings, LimitSettings
+from mripacs.ingest.coding import Coding
+from mripacs.ingest.compress import Compressed
+from mripacs.ingest.inspection import Inspected, inspect
+from mripacs.ingest.policy import Policy
+from mripacs.ingest.receipts import receipt_of, tell
+from mripacs.store import Store
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.1  # how soon what the web process took is seen; a look takes 0.2 ms
+ABANDONED_S = 60.0  # what waits longer than that may be of a node that is no more
+RETRY_S = 10.0  # until an object whose writing failed is tried again
+TOTALS_S = 0.25  # how old the known size of the backlog may be
+IN_FLIGHT_PER_WORKER = 2  # objects under way for each codec process: one coded, one written
+
+Settled = Callable[[ReceivedObject, Receipt, Compressed], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    """A waiting object that this process works on."""
+
+    number: int
+    waiting: WaitingObject | None = None  # None: in the database only
+    inspected: Inspected | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
+    error: MripacsError | None = None
+
+
+class Behind:
+    """The backlog of one archive. Thread-safe. Only after `start` it works by itself, else when readers need it."""
+
+    def __init__(
+        self,
+        store: Store,
+        policy: Policy,
+        coding: Coding,
+        settings: ArchiveSettings,
+        limits: LimitSettings,
+        owner: str,
+        settled: Settled,
+    ) -> None:
+        """owner : names the node that compresses what is taken. settled : told of each object that was written."""
+        self._store = store
+        self._policy = policy
+        self._coding = coding
+        self._settings = settings
+        self._limits = limits
+        self._owner = owner
+        self._settled = settled
+        self._room = _Room(store, settings)
+        self._changed = threading.Condition()
+        self._held: dict[int, _Held] = {}
+        self._queue: deque[_Held] = deque()
+        self._failed: dict[int, float] = {}  # when they are tried again, by the monotonic clock
+        self._closed = False
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Go on with what an earlier run left, and with what comes."""
+        count = max(1, IN_FLIGHT_PER_WORKER * self._coding.workers.count)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"compress {number}", daemon=True) for number in range(count)
+        ]
+        self._threads.append(threading.Thread(target=self._look, name="compress look", daemon=True))
+        for thread in self._threads:
+            thread.start()
+        metrics.WAITING.set_function(self._count)
+
+    def close(self) -> None:
+        """Finish what is in a codec process; the rest waits for the next start."""
+        with self._changed:
+            self._closed = True
+            left, self._queue = self._queue, deque()
+            self._changed.notify_all()
+        for held in left:
+            held.error = StoreUnavailableError("the node is stopping")
+            held.ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def take(self, received: ReceivedObject, inspected: Inspected) -> bool:
+        """Keep an object durably, to be compressed later; False when there is no room or its UID is known.
+
+        Raises StoreError and its leaves; then nothing of it is kept.
+        """
+        if self._settings.acknowledge != "received" or not self._room.take(len(received.dataset)):
+            return False
+        kept = self._store.waiting.add(received, inspected.attributes, self._owner)
+        if kept is None:
+            return False
+        number, received_at = kept
+        if self._threads:
+            self._enqueue(_Held(number, WaitingObject(number, received, received_at), inspected))
+        return True
+
+    def settle(self, numbers: Sequence[int]) -> None:
+        """Return when none of these objects waits any longer; they go before others.
+
+        Damaged ones are left out, and logged. Raises StoreError when the database fails.
+        """
+        if not self._threads:
+            for number in numbers:
+                self._attempt(_Held(number))
+            return
+        for held in [self._promote(number) for number in numbers]:
+            held.ended.wait()
+            if isinstance(held.error, StoreError):
+                raise held.error
+
+    def _enqueue(self, held: _Held) -> None:
+        with self._changed:
+            if held.number not in self._held:  # else a look at the database was faster
+                self._held[held.number] = held
+                self._queue.append(held)
+                self._changed.notify()
+
+    def _promote(self, number: int) -> _Held:
+        with self._changed:
+            if self._closed:
+                raise StoreUnavailableError("the node is stopping")
+            held = self._held.get(number)
+            if held is None:
+                held = self._held[number] = _Held(number)
+            elif held in self._queue:
+                self._queue.remove(held)
+            else:  # under way
+                return held
+            self._queue.appendleft(held)
+            self._changed.notify()
+        return held
+
+    def _work(self) -> None:
+        while (held := self._next()) is not None:
+            self._attempt(held)
+            with self._changed:
+                self._held.pop(held.number, None)
+            held.ended.set()
+
+    def _next(self) -> _Held | None:
+        with self._changed:
+            while not self._queue and not self._closed:
+                self._changed.wait()
+            return None if self._closed else self._queue.popleft()
+
+    def _attempt(self, held: _Held) -> None:
+        """Settle one object; what fails waits on, and is told."""
+        try:
+            self._settle_one(held)
+            self._failed.pop(held.number, None)
+        except MripacsError as error:
+            log.error("an acknowledged object is not compressed yet: %s", error)
+            held.error = error
+        except Exception as error:  # noqa: BLE001 - a defect must not end the thread; the object stays acknowledged
+            log.error("an acknowledged object is not compressed yet: %s", type(error).__name__)
+            held.error = StoreError("an acknowledged object cannot be compressed; see the log")
+        if held.error is not None:
+            metrics.ERRORS.labels("compress", type(held.error).__name__).inc()
+            self._failed[held.number] = time.monotonic() + RETRY_S
+
+    def _settle_one(self, held: _Held) -> None:
+        waiting = held.waiting or self._store.waiting.load(held.number)
+        if waiting is None:
+            return
+        received = waiting.received
+        inspected = held.inspected or inspect(received, self._policy, self._limits)
+        try:
+            done = self._write(waiting, inspected)
+        except ConflictError as error:  # its derived UID names something else: it stays what it was
+            reason = f"{inspected.decision.reason}; {error}"
+            as_it_is = replace(inspected.decision, tier=Tier.LOSSLESS, target=None, reason=reason)
+            done = self._write(waiting, replace(inspected, decision=as_it_is))
+        if done is not None:
+            receipt, compressed = done
+            tell(received, receipt)
+            self._settled(received, receipt, compressed)
+
+    def _write(self, waiting: WaitingObject, inspected: Inspected) -> tuple[Receipt, Compressed] | None:
+        compressed = self._coding.compress(waiting.received, inspected.decision)
+        new = self._coding.instance(waiting.received, inspected.attributes, compressed)
+        added = self._store.waiting.settle(waiting.id, new, waiting.received_at)
+        return None if added is None else (receipt_of(Disposition.STORED, added.identity), compressed)
+
+    def _look(self) -> None:
+        """Find what waits and is not held: of an earlier run at first, then of the web process, at times of others."""
+        numbers: Callable[[], list[int]] = self._store.waiting.numbers
+        looked_for_others = time.monotonic()
+        while not self._closed:
+            try:
+                self._hold(numbers())
+            except MripacsError as error:
+                log.error("what waits to be compressed cannot be read: %s", error)
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, POLL_S)
+            numbers = self._of_this_node
+            if time.monotonic() - looked_for_others > ABANDONED_S:
+                numbers, looked_for_others = self._abandoned, time.monotonic()
+
+    def _hold(self, numbers: Iterable[int]) -> None:
+        now = time.monotonic()
+        with self._changed:
+            for number in numbers:
+                if number not in self._held and self._failed.get(number, now) <= now:
+                    self._held[number] = _Held(number)
+                    self._queue.append(self._held[number])
+            self._changed.notify_all()
+
+    def _count(self) -> float:
+        try:
+            return self._store.waiting.totals()[0]
+        except MripacsError:
+            return math.nan
+
+    def _of_this_node(self) -> list[int]:
+        return self._store.waiting.numbers(self._owner)
+
+    def _abandoned(self) -> list[int]:
+        before = datetime.now(UTC) - timedelta(seconds=ABANDONED_S)
+        return self._store.waiting.numbers(before=before.isoformat(timespec="microseconds"))
+
+
+class _Room:
+    """Whether the backlog, of all processes on the database, takes another object."""
+
+    def __init__(self, store: Store, settings: ArchiveSettings) -> None:
+        self._store = store
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._count = self._bytes = 0
+        self._until = 0.0
+
+    def take(self, size: int) -> bool:
+        """Count an object of so many bytes in, or False. Raises StoreError."""
+        with self._lock:
+            if time.monotonic() > self._until:
+                self._count, self._bytes = self._store.waiting.totals()
+                self._until = time.monotonic() + TOTALS_S
+            if self._count >= self._settings.backlog_objects or self._bytes + size > self._settings.backlog_bytes:
+                return False
+            self._count += 1
+            self._bytes += size
+            return True
