@@ -46,7 +46,6 @@ from mripacs.core.settings import Settings, load_settings
 from mripacs.dicom import datasets, part10
 from mripacs.ingest.behind import Behind
 from mripacs.ingest.coding import Coding
-from mripacs.ingest.compress import Compressed
 from mripacs.ingest.inspection import inspect
 from mripacs.ingest.policy import Policy
 from mripacs.ingest.receive import Ingest
@@ -436,8 +435,8 @@ class Archive:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _settled(self, _received: ReceivedObject, receipt: Receipt, _compressed: Compressed) -> None:
-        self._previews.offer(receipt.sop_instance_uid)
+    def _settled(self, identity: InstanceIdentity) -> None:
+        self._previews.offer(identity.sop_instance_uid)
 
     def _store_or_error(self, content: Path | bytes) -> Receipt | MripacsError:
         try:

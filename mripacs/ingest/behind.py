@@ -13,20 +13,21 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from mripacs.core import metrics
 from mripacs.core.errors import ConflictError, MripacsError, StoreError, StoreUnavailableError
-from mripacs.core.model import Disposition, Receipt, ReceivedObject, Tier, WaitingObject
+from mripacs.core.model import Disposition, InstanceIdentity, ReceivedObject, Tier, WaitingObject
 from mripacs.core.settings import ArchiveSettings, LimitSettings
 from mripacs.ingest.coding import Coding
-from mripacs.ingest.compress import Compressed
 from mripacs.ingest.inspection import Inspected, inspect
 from mripacs.ingest.policy import Policy
 from mripacs.ingest.receipts import receipt_of, tell
 from mripacs.store import Store
+from mripacs.store.waiting import Settled
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,9 @@ RETRY_S = 10.0  # until an object whose writing failed is tried again
 TOTALS_S = 0.25  # how old the known size of the backlog may be
 IN_FLIGHT_PER_WORKER = 2  # objects under way for each codec process: one coded, one written
 
-Settled = Callable[[ReceivedObject, Receipt, Compressed], None]
+TOGETHER = 16  # objects written in one transaction
+GATHER_S = 0.05  # how long a coded object waits for others to be written with
+MOST_CODED = 64  # that are held while the database is slow
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +49,7 @@ class _Held:
     number: int
     waiting: WaitingObject | None = None  # None: in the database only
     inspected: Inspected | None = None
+    coded: Settled | None = None
     ended: threading.Event = field(default_factory=threading.Event)
     error: MripacsError | None = None
 
@@ -61,7 +65,7 @@ class Behind:
         settings: ArchiveSettings,
         limits: LimitSettings,
         owner: str,
-        settled: Settled,
+        settled: Callable[[InstanceIdentity], None],
     ) -> None:
         """owner : names the node that compresses what is taken. settled : told of each object that was written."""
         self._store = store
@@ -75,8 +79,10 @@ class Behind:
         self._changed = threading.Condition()
         self._held: dict[int, _Held] = {}
         self._queue: deque[_Held] = deque()
+        self._coded: list[_Held] = []
+        self._readers = 0
         self._failed: dict[int, float] = {}  # when they are tried again, by the monotonic clock
-        self._closed = False
+        self._closed = self._all_coded = False
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -85,7 +91,10 @@ class Behind:
         self._threads = [
             threading.Thread(target=self._work, name=f"compress {number}", daemon=True) for number in range(count)
         ]
-        self._threads.append(threading.Thread(target=self._look, name="compress look", daemon=True))
+        self._threads += [
+            threading.Thread(target=target, name=f"compress {name}", daemon=True)
+            for name, target in (("look", self._look), ("write", self._write))
+        ]
         for thread in self._threads:
             thread.start()
         metrics.WAITING.set_function(self._count)
@@ -99,8 +108,13 @@ class Behind:
         for held in left:
             held.error = StoreUnavailableError("the node is stopping")
             held.ended.set()
-        for thread in self._threads:
+        for thread in self._threads[:-1]:
             thread.join()
+        with self._changed:
+            self._all_coded = True
+            self._changed.notify_all()
+        if self._threads:
+            self._threads[-1].join()
 
     def take(self, received: ReceivedObject, inspected: Inspected) -> bool:
         """Keep an object durably, to be compressed later; False when there is no room or its UID is known.
@@ -123,20 +137,37 @@ class Behind:
         Damaged ones are left out, and logged. Raises StoreError when the database fails.
         """
         if not self._threads:
-            for number in numbers:
-                self._attempt(_Held(number))
-            return
-        for held in [self._promote(number) for number in numbers]:
-            held.ended.wait()
+            wanted = [_Held(number) for number in numbers]
+            for held in wanted:
+                self._code(held)
+                self._settle([held])
+        else:
+            wanted = [self._promote(number) for number in numbers]
+            with self._reader():
+                for held in wanted:
+                    held.ended.wait()
+        for held in wanted:
             if isinstance(held.error, StoreError):
                 raise held.error
+
+    @contextmanager
+    def _reader(self) -> Iterator[None]:
+        """While somebody waits for instances, what was coded is written at once."""
+        with self._changed:
+            self._readers += 1
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._readers -= 1
 
     def _enqueue(self, held: _Held) -> None:
         with self._changed:
             if held.number not in self._held:  # else a look at the database was faster
                 self._held[held.number] = held
                 self._queue.append(held)
-                self._changed.notify()
+                self._changed.notify_all()
 
     def _promote(self, number: int) -> _Held:
         with self._changed:
@@ -150,59 +181,84 @@ class Behind:
             else:  # under way
                 return held
             self._queue.appendleft(held)
-            self._changed.notify()
+            self._changed.notify_all()
         return held
 
     def _work(self) -> None:
         while (held := self._next()) is not None:
-            self._attempt(held)
+            self._code(held)
             with self._changed:
-                self._held.pop(held.number, None)
-            held.ended.set()
+                self._coded.append(held)
+                self._changed.notify_all()
 
     def _next(self) -> _Held | None:
         with self._changed:
-            while not self._queue and not self._closed:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._closed or (self._queue and len(self._coded) < MOST_CODED))
             return None if self._closed else self._queue.popleft()
 
-    def _attempt(self, held: _Held) -> None:
-        """Settle one object; what fails waits on, and is told."""
+    def _write(self) -> None:
+        while coded := self._gather():
+            try:
+                self._settle(coded)
+            except Exception as error:  # noqa: BLE001 - as in `_code`
+                for held in coded:
+                    self._failed_with(held, StoreError(f"unexpected {type(error).__name__}"))
+            with self._changed:
+                for held in coded:
+                    self._held.pop(held.number, None)
+            for held in coded:
+                held.ended.set()
+
+    def _gather(self) -> list[_Held]:
+        """What was coded, once that is enough for a transaction, or has waited long enough, or a reader waits."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._all_coded or self._coded)
+            self._changed.wait_for(lambda: self._closed or self._readers or len(self._coded) >= TOGETHER, GATHER_S)
+            coded, self._coded = self._coded, []
+            self._changed.notify_all()
+            return coded
+
+    def _code(self, held: _Held, *, lossless: str = "") -> None:
+        """Compress and prove; what fails waits on, and is told. lossless : why it must not be served under another UID."""
         try:
-            self._settle_one(held)
-            self._failed.pop(held.number, None)
+            waiting = held.waiting = held.waiting or self._store.waiting.load(held.number)
+            if waiting is None:
+                return
+            found = held.inspected or inspect(waiting.received, self._policy, self._limits)
+            decision = found.decision
+            if lossless:
+                reason = f"{decision.reason}; {lossless}"
+                decision = replace(decision, tier=Tier.LOSSLESS, target=None, reason=reason)
+            compressed = self._coding.compress(waiting.received, decision)
+            new = self._coding.instance(waiting.received, found.attributes, compressed)
+            held.coded = Settled(held.number, new, waiting.received_at)
         except MripacsError as error:
-            log.error("an acknowledged object is not compressed yet: %s", error)
-            held.error = error
+            self._failed_with(held, error)
         except Exception as error:  # noqa: BLE001 - a defect must not end the thread; the object stays acknowledged
-            log.error("an acknowledged object is not compressed yet: %s", type(error).__name__)
-            held.error = StoreError("an acknowledged object cannot be compressed; see the log")
-        if held.error is not None:
-            metrics.ERRORS.labels("compress", type(held.error).__name__).inc()
-            self._failed[held.number] = time.monotonic() + RETRY_S
+            self._failed_with(held, StoreError(f"unexpected {type(error).__name__}"))
 
-    def _settle_one(self, held: _Held) -> None:
-        waiting = held.waiting or self._store.waiting.load(held.number)
-        if waiting is None:
-            return
-        received = waiting.received
-        inspected = held.inspected or inspect(received, self._policy, self._limits)
-        try:
-            done = self._write(waiting, inspected)
-        except ConflictError as error:  # its derived UID names something else: it stays what it was
-            reason = f"{inspected.decision.reason}; {error}"
-            as_it_is = replace(inspected.decision, tier=Tier.LOSSLESS, target=None, reason=reason)
-            done = self._write(waiting, replace(inspected, decision=as_it_is))
-        if done is not None:
-            receipt, compressed = done
-            tell(received, receipt)
-            self._settled(received, receipt, compressed)
+    def _settle(self, coded: Sequence[_Held]) -> None:
+        """Write what was coded."""
+        ready = [(held, held.coded) for held in coded if held.coded is not None]
+        outcomes = self._store.waiting.settle_many([settled for _, settled in ready])
+        for (held, settled), outcome in zip(ready, outcomes, strict=True):
+            if isinstance(outcome, ConflictError) and settled.new.certificate.lossy:
+                # Its derived UID names something else: it stays what it was.
+                held.coded = None
+                self._code(held, lossless=str(outcome))
+                self._settle([held])
+            elif isinstance(outcome, MripacsError):
+                self._failed_with(held, outcome)
+            elif outcome is not None and held.waiting is not None:
+                self._failed.pop(held.number, None)
+                tell(held.waiting.received, receipt_of(Disposition.STORED, outcome.identity))
+                self._settled(outcome.identity)
 
-    def _write(self, waiting: WaitingObject, inspected: Inspected) -> tuple[Receipt, Compressed] | None:
-        compressed = self._coding.compress(waiting.received, inspected.decision)
-        new = self._coding.instance(waiting.received, inspected.attributes, compressed)
-        added = self._store.waiting.settle(waiting.id, new, waiting.received_at)
-        return None if added is None else (receipt_of(Disposition.STORED, added.identity), compressed)
+    def _failed_with(self, held: _Held, error: MripacsError) -> None:
+        log.error("an acknowledged object is not compressed yet: %s", error)
+        metrics.ERRORS.labels("compress", type(error).__name__).inc()
+        held.error = error
+        self._failed[held.number] = time.monotonic() + RETRY_S
 
     def _look(self) -> None:
         """Find what waits and is not held: of an earlier run at first, then of the web process, at times of others."""

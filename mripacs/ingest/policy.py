@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
 from typing import Any
 
 from mripacs.core.model import Decision, Effort, PolicyFacts, Tier
@@ -54,10 +56,13 @@ def conditions_met(conditions: Conditions, facts: PolicyFacts) -> list[str] | No
 
 def _any_like(patterns: tuple[str, ...], values: tuple[str, ...]) -> str | None:
     """The first of `values` that any shell pattern matches, without case."""
-    for value in values:
-        if any(fnmatchcase(value.upper(), pattern.upper()) for pattern in patterns):
-            return value
-    return None
+    matches = _matcher(patterns)
+    return next((value for value in values if matches(value.upper())), None)
+
+
+@lru_cache(maxsize=1024)  # a policy's lists; one expression for all patterns of one takes a quarter of the time
+def _matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    return re.compile("|".join(translate(pattern.upper()) for pattern in patterns)).match
 
 
 def _like(label: str, values: Callable[[PolicyFacts], tuple[str, ...]]) -> _Check:

@@ -18,6 +18,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 PATIENCE_S = 10.0  # loading the compiled codec takes 1 to 3 s; longer means that it is being compiled
+GIVES_WAY = 10  # nice value: whoever waits for an acknowledgement or an answer goes before what is compressed behind
 ATTEMPTS = 3  # a worker that dies takes its pool along, and with it the jobs of others: they get another try
 
 
@@ -115,6 +116,7 @@ def load_codec() -> None:
     from mripacs import codec  # noqa: PLC0415 - numba loads only where pixels are coded
     from mripacs.ingest import compress  # noqa: F401, PLC0415 - as above
 
+    os.nice(GIVES_WAY)
     codec.warm_up()
 
 

@@ -8,7 +8,8 @@ the transaction that writes its instance.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, union_all
 from sqlalchemy.exc import IntegrityError
 
-from mripacs.core.errors import ConflictError, DamagedInstanceError
+from mripacs.core.errors import ConflictError, DamagedInstanceError, MripacsError
 from mripacs.core.model import IndexAttributes, InstanceSelection, NewInstance, Query, ReceivedObject, WaitingObject
 from mripacs.store import schema
 from mripacs.store.adding import AddedInstance, added, always_late, refused, require_rows_that_fit
@@ -36,6 +37,8 @@ from mripacs.store.writing import (
     write_instance,
 )
 
+log = logging.getLogger(__name__)
+
 ATTEMPTS = 10  # of an instance whose reference is deleted meanwhile: each needs another deletion
 
 _waiting, _uid = schema.waiting.c, schema.instance_uid.c
@@ -53,6 +56,15 @@ _PLACED = (
     .join(schema.study, _series.study_id == _study.id)
     .order_by(_waiting.id.desc())
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a waiting object has become."""
+
+    number: int
+    new: NewInstance
+    received_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +91,19 @@ class Waiting:
 
         return self.together.run(write)
 
-    def settle(self, number: int, new: NewInstance, received_at: str) -> AddedInstance | None:
-        """Write the instance that a waiting object has become, in one transaction with the end of its waiting.
+    def settle_many(self, settled: Sequence[Settled]) -> list[AddedInstance | MripacsError | None]:
+        """Write the instances that waiting objects have become, each in one transaction with the end of its waiting.
 
-        None when it waits no longer: another thread or node was faster. Raises ConflictError when another instance
-        or waiting object has the UID that it would be served under, ObjectTooLargeError, StoreError.
+        As few transactions as may be. None for one that waits no longer: another thread or node was faster;
+        ConflictError where another instance or waiting object has the UID that it would be served under; StoreError.
         """
-        for _ in range(ATTEMPTS):
-            try:
-                return self._settle_once(number, new, received_at)
-            except StillWaiting as error:
-                raise ConflictError(f"another object waits under {error.uids[0]}") from error
-            except IntegrityError as error:
-                if self._is_taken(new.sop_instance_uid):
-                    raise ConflictError(f"another instance is stored under {new.sop_instance_uid}") from error
-                if not is_race(error):
-                    raise refused(new, error) from error
-        raise always_late(new)
+        try:
+            packed = [self.pack(each.new) for each in settled]
+            if all(header.reference_data is None for header in packed):
+                return list(self._write(list(zip(settled, packed, strict=True))))
+        except (MripacsError, IntegrityError, StillWaiting):
+            log.debug("%d objects are settled one by one", len(settled))
+        return [self._settle_or_error(each) for each in settled]
 
     def load(self, number: int) -> WaitingObject | None:
         """The object; None when it waits no longer. Raises DamagedInstanceError."""
@@ -137,24 +145,42 @@ class Waiting:
             count, size = connection.execute(_TOTALS).one()
         return int(count), int(size)
 
-    def _settle_once(self, number: int, new: NewInstance, received_at: str) -> AddedInstance | None:
-        header = self.pack(new)
+    def _settle_or_error(self, settled: Settled) -> AddedInstance | MripacsError | None:
+        try:
+            return self._settle(settled)
+        except MripacsError as error:
+            return error
+
+    def _settle(self, settled: Settled) -> AddedInstance | None:
+        new = settled.new
+        for _ in range(ATTEMPTS):
+            try:
+                return self._settle_once(settled)
+            except StillWaiting as error:
+                raise ConflictError(f"another object waits under {error.uids[0]}") from error
+            except IntegrityError as error:
+                if self._is_taken(new.sop_instance_uid):
+                    raise ConflictError(f"another instance is stored under {new.sop_instance_uid}") from error
+                if not is_race(error):
+                    raise refused(new, error) from error
+        raise always_late(new)
+
+    def _settle_once(self, settled: Settled) -> AddedInstance | None:
+        header = self.pack(settled.new)
         if header.reference_data is None:
-            return self._write(number, new, header, received_at)
+            return self._write([(settled, header)])[0]
         with self.one_reference:  # else each thread that settles a part of a new series adds its own
-            return self._write(number, new, self.pack(new), received_at)
+            return self._write([(settled, self.pack(settled.new))])[0]
 
-    def _write(self, number: int, new: NewInstance, header: PackedHeader, received_at: str) -> AddedInstance | None:
-        require_rows_that_fit(new, header)
+    def _write(self, packed: Sequence[tuple[Settled, PackedHeader]]) -> list[AddedInstance | None]:
+        """One transaction."""
+        for settled, header in packed:
+            require_rows_that_fit(settled.new, header)
 
-        def write(connection: Connection) -> bool:
-            share_study(connection, uid_of_study(new.attributes))  # before any row: as everybody does
-            if connection.execute(_TAKE, {"row": number}).first() is None:
-                return False
-            write_instance(connection, new, header, received_at=received_at)
-            return True
+        def write(connection: Connection) -> list[AddedInstance | None]:
+            return [_become(connection, settled, header) for settled, header in packed]
 
-        return added(new, header, received_at) if self.together.run(write) else None
+        return self.together.run(write)
 
     def _is_taken(self, uid: str) -> bool:
         with self.reading() as connection:
@@ -171,6 +197,15 @@ def selection_around(query: Query) -> InstanceSelection:
     return InstanceSelection(
         study_uids=tuple(uids.get("StudyInstanceUID", ())), series_uids=tuple(uids.get("SeriesInstanceUID", ()))
     )
+
+
+def _become(connection: Connection, settled: Settled, header: PackedHeader) -> AddedInstance | None:
+    """The rows of the instance in the place of the waiting object's; None when that has gone."""
+    share_study(connection, uid_of_study(settled.new.attributes))  # before any row: as everybody does
+    if connection.execute(_TAKE, {"row": settled.number}).first() is None:
+        return None
+    write_instance(connection, settled.new, header, received_at=settled.received_at)
+    return added(settled.new, header, settled.received_at)
 
 
 def _write(
