@@ -219,7 +219,10 @@ class Behind:
             return coded
 
     def _code(self, held: _Held, *, lossless: str = "") -> None:
-        """Compress and prove; what fails waits on, and is told. lossless : why it must not be served under another UID."""
+        """Compress and prove; what fails waits on, and is told.
+
+        lossless : why it must not be served under another UID.
+        """
         try:
             waiting = held.waiting = held.waiting or self._store.waiting.load(held.number)
             if waiting is None:

@@ -55,6 +55,7 @@ def assert_dying_workers_cost_nothing(node):
     assert sender.send(2) == [0, 0]
     with Killer(node) as killer:
         assert sender.send(2) == [0, 0]
+        node.settle()
     assert len(killer.killed) >= 3
     kept = node.certificates()
     lost = [row for row in kept.values() if "died" in row["certificate"]]
@@ -84,6 +85,7 @@ def test_a_worker_without_memory(tmp_path):
         (worker,) = node.codec_processes()
         no_more_memory(worker, 0)
         assert sender.send(2, rows=2500, columns=2500) == [0] * 2
+        node.settle()
         assert "a codec process died" in node.log or "MemoryError" in str(node.certificates())
         with suppress(ProcessLookupError):  # where it lives still
             resource.prlimit(worker, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
