@@ -47,7 +47,7 @@ def write_study(connection: Connection, news: Sequence[NewInstance]) -> None:
     by_series = [list(group) for _, group in groupby(news, key=lambda new: new.attributes.series["SeriesInstanceUID"])]
     modalities = joined_modalities(str(group[0].attributes.series.get("Modality", "")) for group in by_series)
     counts = {"number_of_series": len(by_series), "number_of_instances": len(news), "modalities": modalities}
-    values: Values = {**study_values(news[0]), **counts}
+    values: Values = {**study_values(news[0].attributes), **counts}
     values["row_digest"] = seal(schema.study, values)
     study_id = connection.execute(_STUDY, values).scalar_one()
     for group in by_series:
@@ -55,7 +55,7 @@ def write_study(connection: Connection, news: Sequence[NewInstance]) -> None:
 
 
 def _write_series(connection: Connection, above: Values, study_uid: str, news: Sequence[NewInstance]) -> None:
-    values: Values = {**above, **series_values(news[0]), "number_of_instances": len(news)}
+    values: Values = {**above, **series_values(news[0].attributes), "number_of_instances": len(news)}
     values["row_digest"] = seal(schema.series, values, study_uid)
     series_id = connection.execute(_SERIES, values).scalar_one()
     reference_id, packed = _write_reference(connection, series_id, news)
