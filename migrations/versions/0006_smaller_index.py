@@ -15,6 +15,7 @@ CODE_POINTS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 NAMES = ("patient_name", "referring_physician_name")
 RARE_GROUPS = ("ideographic", "phonetic")
+GROUPS = ("alphabetic", *RARE_GROUPS)
 
 COPIED = (
     "id", "series_id", "sop_class_uid", "sop_instance_uid", "original_sop_instance_uid", "transfer_syntax",
@@ -49,6 +50,26 @@ def upgrade() -> None:
                 sqlite_where=given,
                 postgresql_where=given,
             )
+
+    _make_name_parts()
+
+
+def _make_name_parts() -> None:
+    """Every three characters of a patient's names in their folded form, as mripacs.store.name_parts writes them."""
+    part = op.create_table(
+        "name_part",
+        sa.Column("part", CODE_POINTS, nullable=False),
+        sa.Column("study_id", ROW_ID, autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("part", "study_id", name="pk_name_part"),
+        sqlite_with_rowid=False,
+    )
+    study = sa.table("study", sa.column("id"), *(sa.column(f"patient_name_{group}") for group in GROUPS))
+    rows = [
+        {"part": each, "study_id": study_id}
+        for study_id, *names in op.get_bind().execute(sa.select(*study.c).order_by(study.c.id))
+        for each in sorted({name[at : at + 3] for name in names if name for at in range(len(name) - 2)})
+    ]
+    op.bulk_insert(part, rows)
 
 
 def _upgrade_postgresql() -> None:
@@ -129,8 +150,9 @@ def downgrade() -> None:
     packed = op.get_bind().scalar(since)
     if packed:
         raise RuntimeError(f"{packed} instances were stored since: older versions cannot read their certificates")
+    op.drop_table("name_part")
     for name in NAMES:
-        for group in ("alphabetic", *RARE_GROUPS):
+        for group in GROUPS:
             op.drop_index(f"ix_study_{name}_{group}_id", table_name="study")
     op.create_index("ix_study_patient_name_alphabetic", "study", ["patient_name_alphabetic"], unique=False)
     {"sqlite": _downgrade_sqlite, "postgresql": _downgrade_postgresql}[dialect]()

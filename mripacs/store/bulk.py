@@ -12,7 +12,7 @@ from itertools import groupby
 from sqlalchemy import Connection, insert
 
 from mripacs.core.model import NewInstance
-from mripacs.store import schema
+from mripacs.store import name_parts, schema
 from mripacs.store.database import Database
 from mripacs.store.headers import digest, make_reference, pack, pack_alone
 from mripacs.store.rows import Values, instance_values, series_values, study_values
@@ -50,6 +50,7 @@ def write_study(connection: Connection, news: Sequence[NewInstance]) -> None:
     values: Values = {**study_values(news[0].attributes), **counts}
     values["row_digest"] = seal(schema.study, values)
     study_id = connection.execute(_STUDY, values).scalar_one()
+    name_parts.write(connection, study_id, values)
     for group in by_series:
         _write_series(connection, {"study_id": study_id}, str(values["study_instance_uid"]), group)
 

@@ -12,6 +12,7 @@ from mripacs.core.model import VerifyFinding
 from mripacs.store import schema
 from mripacs.store.certificates import unpack
 from mripacs.store.headers import ReferenceCache, digest
+from mripacs.store.name_parts import parts_of
 from mripacs.store.reading import Row, checked_header, checked_payload, find_reference, read_reference, rows_with_blobs
 from mripacs.store.seals import instance_is_intact, series_is_intact, study_is_intact
 from mripacs.store.tallies import instances_of_series, joined_modalities
@@ -86,9 +87,12 @@ def _damaged_references(connection: Connection) -> Iterator[VerifyFinding]:
 
 
 def _damaged_studies(connection: Connection) -> Iterator[VerifyFinding]:
-    """Rows that do not match their digest, and modalities that are not those of their series."""
+    """Rows that do not match their digest, modalities that are not those of their series, and parts of other names."""
     rows = select(schema.study).execution_options(yield_per=ROWS_AT_ONCE)
     modalities: dict[int, list[str | None]] = {}
+    parts: dict[int, set[str]] = {}
+    for part, study_id in connection.execute(select(schema.name_part.c.part, schema.name_part.c.study_id)):
+        parts.setdefault(study_id, set()).add(part)
     for study_id, modality in connection.execute(select(_series.study_id, _series.modality)):
         modalities.setdefault(study_id, []).append(modality)
     for row in connection.execute(rows).mappings():
@@ -98,6 +102,10 @@ def _damaged_studies(connection: Connection) -> Iterator[VerifyFinding]:
             yield VerifyFinding(
                 row["study_instance_uid"], "index", "the study's modalities are not those of its series"
             )
+        if parts.pop(row["id"], set()) != parts_of(row):
+            yield VerifyFinding(row["study_instance_uid"], "index", "the patient's name is not found by its parts")
+    for study_id in sorted(parts):
+        yield VerifyFinding("", "index", f"parts of a name lead to study {study_id}, which is not there")
 
 
 def _damaged_series(connection: Connection) -> Iterator[VerifyFinding]:

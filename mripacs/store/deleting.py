@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, func, select, union_all
 
 from mripacs.core.model import Deletion, InstanceSelection, NewInstance, ReceivedFrom
-from mripacs.store import schema
+from mripacs.store import name_parts, schema
 from mripacs.store.locks import own_studies
 from mripacs.store.reading import HIERARCHY, restricted
 from mripacs.store.tallies import recount
@@ -156,7 +156,10 @@ def _drop_studies(connection: Connection, study_ids: Sequence[int]) -> int:
     """Their number."""
     empty = ~select(_series.id).where(_series.study_id == _study.id).exists()
     dropped = delete(schema.study).where(_study.id.in_(study_ids), empty).returning(_study.id)
-    return len(connection.execute(dropped).all())
+    gone = connection.execute(dropped).scalars().all()
+    if gone:
+        name_parts.drop(connection, gone)
+    return len(gone)
 
 
 def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:

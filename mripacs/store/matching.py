@@ -15,6 +15,7 @@ from mripacs.core.model import Match
 from mripacs.store import schema
 from mripacs.store.keys import KEYS, Kind, operands
 from mripacs.store.match_forms import date_form, earliest_time, fold, latest_time, number_form, text_form
+from mripacs.store.name_parts import may_match
 from mripacs.store.patterns import containing, fixed_prefix, from_literal, from_wildcard, like, matching
 from mripacs.store.reading import any_of
 
@@ -66,15 +67,21 @@ def _texts(match: Match, dialect: str) -> Condition:
 
 
 def _name(match: Match, dialect: str) -> Condition:
-    """Values with "=" match group by group, the others any group. Those that an index cannot find by how they begin
-    are looked for in the indexes of the names all the same, from end to end: 1 ms for 10 000 studies instead of 7.
+    """Values with "=" match group by group, the others any group.
+
+    What begins somehow is found in the indexes of the names, the rest by parts of the name; where it has none, as *y*,
+    the indexes are read from end to end: 1 ms for 10 000 studies instead of 7 for their rows.
     """
     columns = operands(match.keyword)
-    whole = [value for value in match.values if "=" not in value]
-    anywhere = [group for value in whole if not _begins(match, group := _folded(value))]
     found = [_by_groups(match, columns, value, dialect) for value in match.values if "=" in value]
-    found += [_in_any(match, columns, group, dialect) for value in whole if _begins(match, group := _folded(value))]
-    return or_(false(), *found, *([_read_through(columns, anywhere, dialect)] if anywhere else []))
+    in_indexes = []
+    for group in (_folded(value) for value in match.values if "=" not in value):
+        candidates = may_match(group) if match.keyword == "PatientName" and not _begins(match, group) else None
+        if candidates is None:
+            in_indexes.append(group)
+        else:
+            found.append(and_(candidates, or_(*(_one_group(match, column, group, dialect) for column in columns))))
+    return or_(false(), *found, *([_in_indexes(match, columns, in_indexes, dialect)] if in_indexes else []))
 
 
 def _folded(group: str) -> str:
@@ -92,22 +99,20 @@ def _by_groups(match: Match, columns: tuple[Operand, ...], value: str, dialect: 
     return and_(true(), *(_one_group(match, column, group, dialect) for column, group in pairs if group.strip("*")))
 
 
-def _in_any(match: Match, columns: tuple[Operand, ...], group: str, dialect: str) -> Condition:
-    return or_(*(_one_group(match, column, group, dialect) for column in columns))
-
-
 def _one_group(match: Match, column: Operand, group: str, dialect: str) -> Condition:
     if match.kind == "wildcard" and isinstance(column, Column):
         return matching(column, group, dialect)
     return column == group
 
 
-def _read_through(columns: tuple[Operand, ...], groups: Sequence[str], dialect: str) -> Condition:
-    patterns = [from_wildcard(group, dialect) for group in groups]
-    named = [_named.c[column.name] for column in columns if isinstance(column, Column)]
+def _in_indexes(match: Match, columns: tuple[Operand, ...], groups: Sequence[str], dialect: str) -> Condition:
+    """The studies whose names match, by row numbers: the index of each group holds all that this takes."""
+    names = [_named.c[column.name] for column in columns if isinstance(column, Column)]
     each = (
-        select(_named.c.id).where(name.is_not(None), or_(*(like(name, pattern, dialect) for pattern in patterns)))
-        for name in named
+        select(_named.c.id).where(
+            name.is_not(None), or_(*(_one_group(match, name, group, dialect) for group in groups))
+        )
+        for name in names
     )
     return schema.study.c.id.in_(union_all(*each))
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Delete, delete, insert, or_, select, update
 
-from mripacs.store import schema
+from mripacs.store import name_parts, schema
 from mripacs.store.checks import CANNOT_BE_FOUND
 from mripacs.store.deleting import EMPTY_SERIES
 from mripacs.store.locks import own_studies
 from mripacs.store.reading import INDEX_ROWS
-from mripacs.store.seals import instance_is_intact
+from mripacs.store.seals import instance_is_intact, study_is_intact
 from mripacs.store.tallies import recount
 
 _study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
@@ -70,6 +70,21 @@ def restore_uids(connection: Connection) -> list[str]:
             connection.execute(insert(schema.instance_uid), [{"uid": uid, "instance_id": row["id"]} for uid in missing])
             restored += [f"{row['sop_instance_uid']} can be found by {uid} again" for uid in missing]
     return restored
+
+
+def restore_name_parts(connection: Connection) -> list[str]:
+    """Write the parts of patients' names anew where they are not those of an intact study's row; says which."""
+    parts: dict[int, set[str]] = {}
+    for part, study_id in connection.execute(select(schema.name_part.c.part, schema.name_part.c.study_id)):
+        parts.setdefault(study_id, set()).add(part)
+    rows = connection.execute(select(schema.study)).mappings().all()
+    wrong = [row for row in rows if study_is_intact(row) and parts.get(row["id"], set()) != name_parts.parts_of(row)]
+    gone = parts.keys() - {row["id"] for row in rows}
+    if wrong or gone:
+        name_parts.drop(connection, [*gone, *(row["id"] for row in wrong)])
+    for row in wrong:
+        name_parts.write(connection, row["id"], row)
+    return [f"study {row['study_instance_uid']} can be found by its patient's name again" for row in wrong]
 
 
 def studies(connection: Connection) -> list[tuple[int, str]]:

@@ -3,6 +3,7 @@
     study ──< series ──< instance ──  payload, header          one row each (payload only where pixels were coded)
                 │            └──< instance_uid                 every UID an instance answers to
                 └──< header_reference <── header               what headers of the series are packed against
+    name_part                                                  parts of patients' names, by which studies are found
     event                                                      audit trail; outlives what it speaks of
     progress                                                   how far each verification has come
     model ──< preview                                          preview models, and the pictures they made of instances
@@ -99,6 +100,14 @@ study = Table(
     Column("attributes", JSON, nullable=False),
     Column("row_digest", LargeBinary, nullable=False),  # mripacs.store.seals
     *(index for name in ("patient_name", "referring_physician_name") for index in _name_indexes(name)),
+)
+
+name_part = Table(  # mripacs.store.name_parts
+    "name_part",
+    metadata,
+    Column("part", CODE_POINTS, primary_key=True),
+    Column("study_id", ROW_ID, primary_key=True, autoincrement=False),  # no foreign key: it would want an index
+    sqlite_with_rowid=False,
 )
 
 series = Table(

@@ -286,6 +286,7 @@ class Store(Overview):
         """Put right what follows from other rows: orphans, UIDs, counts. Says what was done; may run beside a node."""
         with self._writing() as connection:
             done = repairs.drop_orphans(connection) + repairs.restore_uids(connection)
+            done += repairs.restore_name_parts(connection)
         with self._reading() as connection:
             studies = repairs.studies(connection)
         for study_id, study_uid in studies:

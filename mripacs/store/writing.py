@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Insert, Table, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mripacs.core.model import IndexAttributes, NewInstance, ReceivedFrom
-from mripacs.store import schema
+from mripacs.store import name_parts, schema
 from mripacs.store.headers import PackedHeader, digest
 from mripacs.store.locks import own_uids, share_study
 from mripacs.store.rows import Attributes, Values, instance_values, series_values, study_values
@@ -109,8 +109,10 @@ def find_or_add_study(connection: Connection, found: IndexAttributes) -> int:
     unique = {"study_instance_uid": uid_of_study(found)}
     study_id: int | None = connection.execute(_FIND_STUDY, unique).scalar()
     if study_id is None:
-        connection.execute(_MAYBE_STUDY[connection.dialect.name], _sealed(schema.study, study_values(found)))
-        return int(connection.execute(_FIND_STUDY, unique).scalar_one())
+        values = _sealed(schema.study, study_values(found))
+        connection.execute(_MAYBE_STUDY[connection.dialect.name], values)
+        study_id = int(connection.execute(_FIND_STUDY, unique).scalar_one())
+        name_parts.write(connection, study_id, values)
     return study_id
 
 

@@ -20,6 +20,7 @@ from tests.store.conflict_suite import ConflictSuite
 from tests.store.deletion_suite import DeletionSuite
 from tests.store.examples import new_instance
 from tests.store.fixity_suite import FixitySuite
+from tests.store.name_suite import NameSuite
 from tests.store.query_suite import QuerySuite
 from tests.store.repacking_suite import RepackingSuite
 from tests.store.suite import StoreSuite
@@ -43,6 +44,7 @@ class TestPostgresql(
     CommitmentSuite,
     RepackingSuite,
     UpgradeSuite,
+    NameSuite,
 ):
     @pytest.fixture
     def empty_url(self, new_postgres_database: Callable[..., str]) -> str:
