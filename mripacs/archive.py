@@ -61,6 +61,7 @@ from mripacs.retrieve.matching import parse_level, parse_query
 from mripacs.retrieve.metadata import BulkUri, Metadata
 from mripacs.retrieve.recent import Recent
 from mripacs.retrieve.repack import Repacking
+from mripacs.retrieve.scrolling import Scrolling
 from mripacs.retrieve.scrub import Scrub
 from mripacs.retrieve.verify import Verification
 from mripacs.store import Store
@@ -95,7 +96,8 @@ class Archive:
         self._readers = ThreadPoolExecutor(max(1, workers.count), thread_name_prefix="read ahead")
         self._ahead = ReadAhead(self._retrieve, self._readers, BATCHES_PER_WORKER * max(1, workers.count))
         self._metadata = Metadata(store, settings.archive.rewrite_references)
-        self._images = Images(finishing)
+        self._scrolls = ThreadPoolExecutor(1, thread_name_prefix="read behind")
+        self._images = Images(finishing, Scrolling(finishing, self._scrolls).look)
         self._growth = Growth(store)
         self._previews = Previews(store, workers, settings.preview)
         policy = Policy.from_settings(settings.policy)
@@ -424,6 +426,7 @@ class Archive:
         """Finish what is under way, end the codec processes and close the database."""
         self._behind.close()
         self._previews.close()
+        self._scrolls.shutdown(cancel_futures=True)
         self._readers.shutdown(cancel_futures=True)
         self._workers.close()
         tables_registry.remove_source(self._store.codec_tables)

@@ -31,6 +31,9 @@ def node(
     files: Annotated[int, typer.Option(min=2, help="Real files that are used, spread evenly.")] = 300,
     seed: Annotated[int, typer.Option(help="Of their order.")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="One round of 4 instances: does it run?")] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Nothing is answered out of memory: ours and Orthanc's caches are off.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Send, fetch and query in throw-away archives, server by server in turn: rates, ratios, CPU, memory and disk.
@@ -49,11 +52,11 @@ def node(
     with tempfile.TemporaryDirectory(prefix="mripacs-node-") as folder, MoveSink() as sink:
         with ExitStack() as running, progress_bar(hidden=as_json) as bar:
             ours = [
-                running.enter_context(servers.our_node(Path(folder) / each, sink, each))
+                running.enter_context(servers.our_node(Path(folder) / each, sink, each, cold=cold))
                 for each in dict.fromkeys(tier or OwnTier)
             ]
             peers = [
-                running.enter_context(servers.PEERS[each](Path(folder) / each, sink))
+                running.enter_context(servers.PEERS[each](Path(folder) / each, sink, cold=cold))
                 for each in dict.fromkeys(peer or ())
             ]
             everyone = [*ours, *peers]
@@ -64,7 +67,14 @@ def node(
     rows = report.operation_rows(done, [server.name for server in ours], [server.name for server in peers])
     of_servers = report.server_rows(done, on_disk)
     if as_json:
-        facts = {"sets": samples.sets, "files": samples.files, "rounds": rounds, "count": count, "seed": seed}
+        facts = {
+            "sets": samples.sets,
+            "files": samples.files,
+            "rounds": rounds,
+            "count": count,
+            "seed": seed,
+            "cold": cold,
+        }
         print_json({**facts, "operations": rows, "servers": of_servers})
         return
     print_table("Rates, medians", *report.operation_cells(rows, [server.name for server in everyone]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -81,8 +82,15 @@ def in_streams(native: Outgoing, syntax: str) -> Outgoing:
 class Images:
     """Decodes instances and holds the last ones. Thread-safe. Identities are as their rows have just given them."""
 
-    def __init__(self, finishing: Finishing, capacity: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        finishing: Finishing,
+        missed: Callable[[InstanceIdentity], None] = lambda _: None,
+        capacity: int = CACHE_BYTES,
+    ) -> None:
+        """missed : told of each instance of which a frame was asked for that was not at hand."""
         self._finishing = finishing
+        self._missed = missed
         self._capacity = capacity
         self._size = 0
         self._held: OrderedDict[Key, Image] = OrderedDict()
@@ -102,11 +110,14 @@ class Images:
 
     def native(self, identity: InstanceIdentity, number: int) -> bytes:
         """A frame's samples, counted from 1, as `Image.native` gives them. Raises as `open` and `Image.frame` do."""
-        if identity.certificate.received_bytes <= SLICED_BYTES and self._find(identity) is None:
-            frame = self._finishing.finish(identity).frame(number)
-            if frame is not None:
-                return frame
-        return self.open(identity).native(number)
+        if identity.certificate.received_bytes > SLICED_BYTES or self._find(identity) is not None:
+            return self.open(identity).native(number)
+        finished = self._finishing.recent.get(identity)
+        if finished is None:
+            self._missed(identity)
+            finished = self._finishing.finish(identity)
+        frame = finished.frame(number)
+        return self.open(identity).native(number) if frame is None else frame
 
     def fragments(self, identity: InstanceIdentity, syntax: str) -> list[bytes]:
         """The codestreams of each frame as they were received in an encapsulated transfer syntax, digest checked."""

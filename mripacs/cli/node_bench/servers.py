@@ -32,6 +32,7 @@ START_S = 180.0  # the first start on a machine compiles the codec
 STOP_S = 60.0
 POLL_S = 0.05
 TITLE = "BENCHED"
+COLD = "[archive]\nrecent_bytes = 0\n"
 # A rule for everything: under the shipped ones a set's phase images and maps would be without loss in both.
 TIER_POLICY: Mapping[OwnTier, str] = {
     OwnTier.KWAVELET: '[[policy.rules]]\nname = "kwavelet"\nkeep = "kwavelet"\nrel_error = 0.05\neffort = "fast"\n',
@@ -57,12 +58,15 @@ class Running:
 
 
 @contextmanager
-def our_node(folder: Path, sink: MoveSink, tier: OwnTier) -> Iterator[Running]:
-    """`mripacs serve` with its defaults, DICOM and DICOMweb, and one rule: everything in the tier."""
+def our_node(folder: Path, sink: MoveSink, tier: OwnTier, *, cold: bool = False) -> Iterator[Running]:
+    """`mripacs serve` with its defaults, DICOM and DICOMweb, and one rule: everything in the tier.
+
+    cold : it keeps no instance at hand in memory.
+    """
     name = f"mripacs {tier}"
     folder.mkdir(parents=True)
     destination = f'[dimse.destinations.{sink.title}]\nhost = "127.0.0.1"\nport = {sink.port}\n'
-    (folder / "node.toml").write_text(destination + TIER_POLICY[tier], encoding="utf-8")
+    (folder / "node.toml").write_text((COLD if cold else "") + destination + TIER_POLICY[tier], encoding="utf-8")
     ports = {"--port-file": folder / "port", "--web-port-file": folder / "web-port"}
     command = [sys.executable, "-m", "mripacs.cli.app", "--config", str(folder / "node.toml"), "--log-level", "ERROR",
                "--directory", str(folder / "data"), "serve", "--ae-title", TITLE, "--port", "0", "--web-port", "0",
@@ -75,8 +79,8 @@ def our_node(folder: Path, sink: MoveSink, tier: OwnTier) -> Iterator[Running]:
 
 
 @contextmanager
-def orthanc(folder: Path, sink: MoveSink, *, compress: bool) -> Iterator[Running]:
-    """Orthanc with its DICOMweb plug-in, StorageCompression on or off."""
+def orthanc(folder: Path, sink: MoveSink, *, compress: bool, cold: bool = False) -> Iterator[Running]:
+    """Orthanc with its DICOMweb plug-in, StorageCompression on or off; `cold` without its cache of the storage."""
     entity = Entity("Orthanc compressing" if compress else "Orthanc", free_port(), TITLE)
     more = {
         "DicomServerEnabled": True,
@@ -89,14 +93,15 @@ def orthanc(folder: Path, sink: MoveSink, *, compress: bool) -> Iterator[Running
         "DicomAlwaysAllowMove": True,
         "DicomModalities": {"sink": [sink.title, "127.0.0.1", sink.port], "bench": ["BENCH", "127.0.0.1", 104]},
         "StorageCompression": compress,
+        **({"MaximumStorageCacheSize": 0} if cold else {}),
     }
     with OrthancServer(folder, more=more, name=entity.name) as server:
         yield Running(entity, server.port, server.pid, folder)
 
 
 @contextmanager
-def dcmtk(folder: Path, _sink: MoveSink) -> Iterator[Running]:
-    """DCMTK's storescp, a process an association: it writes files and does nothing else.
+def dcmtk(folder: Path, _sink: MoveSink, *, cold: bool = False) -> Iterator[Running]:
+    """DCMTK's storescp, a process an association: it writes files and does nothing else, `cold` or not.
 
     Its archive, dcmqrscp, is no peer: 3.6.7 refuses associations that store into one study at once.
     """
@@ -111,7 +116,7 @@ def dcmtk(folder: Path, _sink: MoveSink) -> Iterator[Running]:
         yield Running(entity, None, process.pid, data, stores_only=True)
 
 
-PEERS: Mapping[Peer, Callable[[Path, MoveSink], AbstractContextManager[Running]]] = {
+PEERS: Mapping[Peer, Callable[..., AbstractContextManager[Running]]] = {
     Peer.ORTHANC: partial(orthanc, compress=False),
     Peer.ORTHANC_COMPRESSED: partial(orthanc, compress=True),
     Peer.DCMTK: dcmtk,
