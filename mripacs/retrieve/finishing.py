@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ class Finishing:
     store: Store
     recent: Recent = field(default_factory=Recent)
     run: Run = run_here
+    one_by_one: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
     def identify(self, uid: str) -> InstanceIdentity:
         """The instance served or received under `uid`. Raises UnknownInstanceError."""
@@ -81,11 +83,18 @@ class Finishing:
             return []
         try:
             rebuilt: list[_Rebuilt | None] = self.run(_rebuild_many, stored)
-        except WorkerLostError as error:
-            if len(stored) == 1:
-                return [error]
-            return [self._rebuilt([each])[0] for each in stored]  # one of them did it: the others are given out
+        except WorkerLostError:
+            return [self._suspected(each) for each in stored]
         return [self._kept(each, found) for each, found in zip(stored, rebuilt, strict=True)]
+
+    def _suspected(self, stored: StoredInstance) -> Outcome:
+        """One of those that were with a process when it died, again: alone, so that what kills harms no other."""
+        try:
+            with self.one_by_one:
+                (rebuilt,) = self.run(_rebuild_many, [stored])
+        except WorkerLostError as error:
+            return error
+        return self._kept(stored, rebuilt)
 
     def _kept(self, stored: StoredInstance, rebuilt: _Rebuilt | None) -> Outcome:
         if rebuilt is None:

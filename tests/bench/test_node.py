@@ -12,10 +12,12 @@ from pynetdicom.dimse_messages import C_STORE_RSP
 from pynetdicom.dsutils import decode
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
-from mripacs.cli.node_bench import command_set, operations, report, sink, upper_layer, usage
+from mripacs.cli.node_bench import command_set, operations, report, servers, sink, upper_layer, usage
+from mripacs.cli.node_bench.choices import OwnTier, Peer
 from mripacs.cli.node_bench.operations import OPERATIONS
 from mripacs.cli.node_bench.trial import Measured, Trial
 from mripacs.core.errors import PeerError
+from mripacs.core.settings import load_settings
 from tests.cli.conftest import mripacs
 from tests.e2e.objects import mr_object, written
 
@@ -125,3 +127,28 @@ def test_processor_time_and_memory_of_a_tree():
         assert usage.peak_bytes(parent.pid) > 60_000_000
         assert usage.cpu_seconds(parent.pid) > 0
         parent.communicate(b"\n")
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_cold_servers_have_no_cache(tmp_path, monkeypatch, cold):
+    """What the servers are configured with; nothing is started."""
+
+    class Stop(Exception):
+        """The configuration is written."""
+
+    def stop(*_, more=None, **__):
+        asked.append(more)
+        raise Stop
+
+    asked = []
+    for name in ("_process", "OrthancServer"):
+        monkeypatch.setattr(servers, name, stop)
+    with sink.MoveSink() as moves:
+        with pytest.raises(Stop), servers.our_node(tmp_path / "ours", moves, OwnTier.KWAVELET, cold=cold):
+            pass
+        with pytest.raises(Stop), servers.PEERS[Peer.ORTHANC](tmp_path / "peer", moves, cold=cold):
+            pass
+    ours = load_settings(tmp_path / "ours" / "node.toml", environment={})
+    assert (ours.archive.recent_bytes == 0) == cold
+    assert ours.policy.rules[0].name == "kwavelet"
+    assert asked[1].get("MaximumStorageCacheSize") == (0 if cold else None)
