@@ -133,20 +133,20 @@ def test_processor_time_and_memory_of_a_tree():
 def test_cold_servers_have_no_cache(tmp_path, monkeypatch, cold):
     """What the servers are configured with; nothing is started."""
 
-    class Stop(Exception):
+    class StopError(Exception):
         """The configuration is written."""
 
     def stop(*_, more=None, **__):
         asked.append(more)
-        raise Stop
+        raise StopError
 
     asked = []
     for name in ("_process", "OrthancServer"):
         monkeypatch.setattr(servers, name, stop)
     with sink.MoveSink() as moves:
-        with pytest.raises(Stop), servers.our_node(tmp_path / "ours", moves, OwnTier.KWAVELET, cold=cold):
+        with pytest.raises(StopError), servers.our_node(tmp_path / "ours", moves, OwnTier.KWAVELET, cold=cold):
             pass
-        with pytest.raises(Stop), servers.PEERS[Peer.ORTHANC](tmp_path / "peer", moves, cold=cold):
+        with pytest.raises(StopError), servers.PEERS[Peer.ORTHANC](tmp_path / "peer", moves, cold=cold):
             pass
     ours = load_settings(tmp_path / "ours" / "node.toml", environment={})
     assert (ours.archive.recent_bytes == 0) == cold
