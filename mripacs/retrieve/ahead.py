@@ -23,25 +23,28 @@ BATCH = 4  # instances of one statement and one job: less waiting for each other
 MAX_BATCH_BYTES = 4 << 20  # of data sets as they were received: a batch ends with the instance that is too much
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fetched:
-    """An instance whose turn has come: finished, or what went wrong with it."""
+    """An instance whose turn has come: finished, or what went wrong with it. It lets go of the bytes that it gives."""
 
     identity: InstanceIdentity
     retrieve: Retrieve
-    outcome: Outcome
+    outcome: Outcome | None  # None: given out
     waited_s: float  # for the outcome
 
     def encoded(self, accepted: Collection[str] | None = None) -> Outgoing:
-        """Its bytes in one of the accepted transfer syntaxes, or as it is natively given out.
+        """Its bytes in one of the accepted transfer syntaxes, or as it is natively given out; once.
 
         Raises UnknownInstanceError, DamagedInstanceError, TranscodeError, StoreError.
         """
         started = time.perf_counter() - self.waited_s
+        outcome, self.outcome = self.outcome, None
         with metrics.counting_errors("fetch"):
-            if isinstance(self.outcome, MripacsError):
-                raise self.outcome
-            outgoing = self.retrieve.encode(self.outcome, accepted)
+            if outcome is None:
+                raise UnknownInstanceError(f"{self.identity.sop_instance_uid} was given out already")
+            if isinstance(outcome, MripacsError):
+                raise outcome
+            outgoing = self.retrieve.encode(outcome, accepted)
         metrics.FETCH_SECONDS.observe(time.perf_counter() - started)
         metrics.FETCHED_BYTES.inc(len(outgoing.dataset))
         return outgoing
