@@ -273,9 +273,9 @@ class Archive:
         """The preview models of the database, and which of them is active."""
         return self._store.previews
 
-    def fragments(self, identity: InstanceIdentity, syntax: str) -> list[bytes]:
-        """The codestream of each frame, as received in an encapsulated transfer syntax. Raises as `image`."""
-        return self._images.fragments(identity, syntax)
+    def fragments(self, instance: str | InstanceIdentity, syntax: str) -> list[bytes]:
+        """The codestream of each frame, as received in an encapsulated transfer syntax; otherwise as `image`."""
+        return self._images.fragments(self.identify(instance) if isinstance(instance, str) else instance, syntax)
 
     def __iter__(self) -> Iterator[InstanceIdentity]:
         """Every instance's identity, in the order of their UIDs; instances stored meanwhile may be left out."""
