@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, build_context, build_role, evt
+from pynetdicom import build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import (
@@ -22,7 +22,7 @@ from mripacs.core.tls_contexts import ClientTls
 from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
 from mripacs.dimse import identifiers, messages, raw_send
 from mripacs.dimse.handlers import MAX_CONTEXTS
-from mripacs.dimse.replies import KEEP_REPLIES
+from mripacs.dimse.requesting import DirectEntity
 from mripacs.dimse.sockets import NO_DELAY
 
 PENDING = frozenset({0xFF00, 0xFF01})
@@ -159,7 +159,7 @@ def associated(
 ) -> Iterator[Association]:
     """An association, released in the end. Raises PeerError when the peer cannot be reached or takes no context."""
     messages.install()
-    entity = AE(ae_title=peer.calling_ae)
+    entity = DirectEntity(ae_title=peer.calling_ae)
     entity.connection_timeout = entity.acse_timeout = peer.timeout_s
     entity.dimse_timeout = entity.network_timeout = max(peer.timeout_s, 60.0)
     association = entity.associate(
@@ -169,7 +169,7 @@ def associated(
         ae_title=peer.ae_title,
         ext_neg=roles or [],
         tls_args=(peer.tls.context(), peer.host) if peer.tls else None,
-        evt_handlers=[NO_DELAY, KEEP_REPLIES, *(handlers or [])],
+        evt_handlers=[NO_DELAY, *(handlers or [])],
     )
     if not association.is_established:
         reason = (

@@ -14,12 +14,13 @@ from mripacs.core.errors import ObjectTooLargeError
 from mripacs.core.model import InstanceIdentity, ReceivedObject
 from mripacs.core.settings import Destination
 from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
-from mripacs.dimse import identifiers, messages, move_check, raw_send, statuses, timers
+from mripacs.dimse import find_scp, identifiers, messages, move_check, raw_send, statuses, timers
 from mripacs.dimse.destinations import Route, routes
 from mripacs.dimse.negotiation import accept_echo, accept_relational_queries, accept_storage_contexts
 from mripacs.dimse.receiving import bounded_receiving, dataset_bytes
 from mripacs.dimse.replies import KEEP_REPLIES
 from mripacs.dimse.reporting import CommitmentProvider
+from mripacs.dimse.response_identifiers import ResponseIdentifiers
 from mripacs.dimse.sockets import NO_DELAY
 from mripacs.retrieve.fetch import syntaxes_of
 from mripacs.retrieve.matching import parse_query, parse_selection
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mripacs.archive import Archive
 
 log = logging.getLogger(__name__)
-Answer = tuple[int | Dataset, Dataset | None]
+Answer = tuple[int | Dataset, Dataset | bytes | None]
 MAX_CONTEXTS = 128  # presentation context IDs are the odd numbers to 255 (PS3.8 9.3.2.2)
 
 
@@ -46,6 +47,7 @@ def evt_handlers(
     Storage contexts are accepted as they are proposed; add contexts for Verification, Query/Retrieve and
     Storage Commitment to the AE.
     """
+    find_scp.install()
     raw_send.install()
     move_check.install()
     timers.install()
@@ -109,12 +111,12 @@ def _handle_find(event: evt.Event, archive: Archive) -> Iterator[Answer]:
         level = identifiers.level_of(request)
         query = parse_query(level, identifiers.matching_keys(request))
         pending = statuses.PENDING if archive.supports(query) else statuses.PENDING_UNSUPPORTED_KEYS
+        responses = ResponseIdentifiers(request, level, event.assoc.acceptor.ae_title, event.context.transfer_syntax)
         for row in archive.query(query):
             if event.is_cancelled:
                 yield statuses.CANCEL, None
                 return
-            title = event.assoc.acceptor.ae_title
-            yield pending, identifiers.response_identifier(request, row, level, title)
+            yield pending, responses.encoded(row)
     except Exception as error:  # noqa: BLE001 - as above
         yield statuses.failure(error), None
 

@@ -21,14 +21,20 @@ from mripacs.dicom.transfer_syntax import inflate, is_deflated
 from mripacs.retrieve.matching import parse_level
 
 MAX_ELEMENTS = 512  # in an identifier; real ones have some dozens
+_DECODED = "_mripacs_identifier"  # attribute of an event: its handler and the audit trail both read it
+ANSWERED_BY_US = frozenset({"SpecificCharacterSet", "QueryRetrieveLevel", "RetrieveAETitle", "InstanceAvailability"})
 # Of an identifier, or of what a request for commitment refers to: MAX_REFERENCES of them. pydicom makes 15 to 40 bytes
 # of each.
 MAX_BYTES = 16 << 20
 
 
 def read_identifier(event: evt.Event) -> Dataset:
-    """The request's identifier, wholly decoded. Raises QueryError when it is no data set."""
-    return decode_identifier(event.request.Identifier, event.context.transfer_syntax)
+    """The request's identifier, wholly decoded, once for all that ask. Raises QueryError when it is no data set."""
+    kept = vars(event)
+    if _DECODED not in kept:
+        kept[_DECODED] = decode_identifier(event.request.Identifier, event.context.transfer_syntax)
+    identifier: Dataset = kept[_DECODED]
+    return identifier
 
 
 def decode_identifier(encoded: BytesIO | None, syntax: UID) -> Dataset:
@@ -129,8 +135,13 @@ def _answer(key: DataElement, row: Mapping[str, str | int]) -> DataElement:
 
 def _numbers(value: str | int) -> int | list[int] | None:
     """US, UL, SS, SL values: one, several, or none."""
-    numbers = [int(part) for part in str(value).split("\\") if part.strip().lstrip("-").isdigit()]
+    numbers = numbers_of(value)
     return numbers[0] if len(numbers) == 1 else numbers or None
+
+
+def numbers_of(value: str | int) -> list[int]:
+    """The whole numbers of a text that lists them; what is none is left out."""
+    return [int(part) for part in str(value).split("\\") if part.strip().lstrip("-").isdigit()]
 
 
 _BINARY_VRS = frozenset({"US", "UL", "SS", "SL"})

@@ -5,6 +5,8 @@ processor time of a C-GET, instances at hand, that was four fifths, of a C-STORE
 `DIMSEServiceProvider.send_msg` and the name `decode` in `dimse_messages`; `tests/dimse/test_messages.py` compares
 with pynetdicom's own bytes and values, and says when its own way has become as fast. What is not in the tables here,
 and everything while pynetdicom's log is wanted or somebody listens to EVT_DIMSE_SENT, goes pynetdicom's way.
+
+Over an upper layer of ours (`upper_layer`) a message leaves in one system call, its data set uncopied.
 """
 
 from __future__ import annotations
@@ -20,16 +22,23 @@ from pydicom.uid import UID
 from pynetdicom import dimse_messages, evt
 from pynetdicom._handlers import standard_dimse_sent_handler
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE, C_STORE
+from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 
+from mripacs.dimse.upper_layer import DirectUpperLayer
+
+PENDING = 0xFF00
 COMMAND_FIELD, DATASET_TYPE = 0x0100, 0x0800
 NO_DATASET, WITH_DATASET = 0x0101, 0x0001
 LAST_OF_COMMAND, LAST_OF_DATASET, MORE_OF_DATASET = b"\x03", b"\x02", b"\x00"  # PS3.8 E.2
 PDV_HEADER_BYTES = 6
-_LIGHT = frozenset({0x0001, 0x8001})  # C-STORE-RQ and -RSP: what comes once for each instance
+C_CANCEL_RQ = 0x0FFF
 _HEADER = struct.Struct("<HHL")
-_SENDS = (C_STORE, C_FIND, C_GET, C_MOVE)
+_PDV = struct.Struct(
+    ">BxLLBB"
+)  # P-DATA-TF with one value: PDU type and length, value's length, context, control header
+_P_DATA_TF = 4
+_SENDS = (C_STORE, C_FIND, C_GET, C_MOVE, C_ECHO)
 _log = logging.getLogger("pynetdicom")
 
 _plain_send_msg = DIMSEServiceProvider.send_msg
@@ -69,6 +78,7 @@ FORMS: Mapping[tuple[type, bool], Form] = {
     for kind in _SENDS
     for answers in (False, True)
 }
+_LIGHT = frozenset(form.command_field for form in FORMS.values()) | {C_CANCEL_RQ}  # all of DIMSE-C
 _KNOWN = {number: (word, vr) for form in FORMS.values() for number, word, vr in form.elements}
 _KNOWN |= {0: ("CommandGroupLength", "UL"), COMMAND_FIELD: ("CommandField", "US")}
 _KNOWN |= {DATASET_TYPE: ("CommandDataSetType", "US")}
@@ -105,7 +115,7 @@ def encode_command(primitive: Any, form: Form, *, with_dataset: bool) -> bytes |
 
 
 def decode_command(content: bytes) -> CommandSet | None:
-    """The command set of a C-STORE request or response; None for others, and for what is not as it should be."""
+    """The command set of a DIMSE-C message; None for others, and for what is not as it should be."""
     elements: list[CommandElement] = []
     position, size = 0, len(content)
     while position + _HEADER.size <= size:
@@ -139,10 +149,34 @@ def _send_msg(self: DIMSEServiceProvider, primitive: Any, context_id: int) -> No
     if command is None or (self.maximum_pdu_size > 0 and size < len(command)):
         _plain_send_msg(self, primitive, context_id)
         return
+    if isinstance(self.dul, DirectUpperLayer) and self.dul.is_unwatched():
+        content = dataset.getbuffer() if dataset else b""
+        later = isinstance(primitive, C_GET) and primitive.Status == PENDING  # a C-STORE or the end follows at once
+        self.dul.write(pdus(context_id, command, content, self.maximum_pdu_size), later=later)
+        return
     for fragment in (LAST_OF_COMMAND + command, *_fragments(dataset.getvalue() if dataset else b"", size)):
         data = P_DATA()
         data.presentation_data_value_list.append((context_id, fragment))
         self.dul.send_pdu(data)
+
+
+def pdus(context_id: int, command: bytes, dataset: bytes | memoryview, max_pdu_bytes: int) -> list[bytes | memoryview]:
+    """The P-DATA-TF PDUs of a message, headers and content in turn; the content is not copied.
+
+    max_pdu_bytes : what the peer takes, 0 for any length; the command set must fit (PS3.8 D.1).
+    """
+    parts: list[bytes | memoryview] = [_pdv(len(command), context_id, LAST_OF_COMMAND) + command]
+    view, size = memoryview(dataset), max_pdu_bytes - PDV_HEADER_BYTES
+    size = size if size > 0 else max(1, len(view))
+    for start in range(0, len(view), size):
+        fragment = view[start : start + size]
+        last = start + size >= len(view)
+        parts += [_pdv(len(fragment), context_id, LAST_OF_DATASET if last else MORE_OF_DATASET), fragment]
+    return parts
+
+
+def _pdv(size: int, context_id: int, control: bytes) -> bytes:
+    return _PDV.pack(_P_DATA_TF, size + PDV_HEADER_BYTES, size + 2, context_id, control[0])
 
 
 def _fragments(dataset: bytes, size: int) -> Iterator[bytes]:
@@ -169,6 +203,8 @@ def _encoded(value: Any, vr: str) -> bytes | None:
 
 def _decoded(content: bytes, vr: str) -> Any:
     """A value as pydicom gives it; None for one that is not plain."""
+    if not content:
+        return None
     if vr in ("US", "UL"):
         return int.from_bytes(content, "little") if len(content) == (2 if vr == "US" else 4) else None
     if vr not in ("UI", "AE", "LO") or not content.isascii() or b"\\" in content:

@@ -15,6 +15,7 @@ from typing import Any
 from pynetdicom import evt
 
 from mripacs.dimse import statuses
+from mripacs.dimse.direct import is_direct
 
 Handler = Callable[[evt.Event], Any]
 
@@ -90,4 +91,6 @@ def _wait(association: Any, rate: Rate) -> bool:
     machine = association.dul.state_machine
     while (left := deadline - time.monotonic()) > 0 and machine.current_state == DATA_TRANSFER:
         time.sleep(min(left, POLL_S))
+        if is_direct(association):
+            association.dul.look()  # nobody else reads that the peer has gone
     return bool(machine.current_state == DATA_TRANSFER)

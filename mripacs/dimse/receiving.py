@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
@@ -19,11 +19,12 @@ from typing import Any
 from pynetdicom import evt
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
-from pynetdicom.dimse_primitives import N_EVENT_REPORT
+from pynetdicom.dimse_primitives import C_CANCEL, N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
 
 from mripacs.core.errors import ObjectTooLargeError
 from mripacs.dimse.pdu_reader import INVALID_PDU
+from mripacs.dimse.upper_layer import DirectUpperLayer
 
 log = logging.getLogger(__name__)
 
@@ -68,10 +69,11 @@ def dataset_bytes(buffer: BytesIO | None) -> bytes:
 
 
 def bounded_receiving(max_dataset_bytes: int) -> tuple[evt.EventType, Callable[[evt.Event], None]]:
-    """A handler on EVT_CONN_OPEN that bounds the data sets which an association receives."""
+    """A handler on EVT_CONN_OPEN that bounds the data sets which an association receives, if it is not so made."""
 
     def install(event: evt.Event) -> None:
-        event.assoc.dimse = BoundedDimse(event.assoc, max_dataset_bytes)
+        if not isinstance(event.assoc.dimse, BoundedDimse):
+            event.assoc.dimse = BoundedDimse(event.assoc, max_dataset_bytes)
 
     return evt.EVT_CONN_OPEN, install
 
@@ -81,7 +83,7 @@ class _MessageQueue(queue.Queue[Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.event_reports: queue.Queue[N_EVENT_REPORT] = queue.Queue()
+        self.event_reports: queue.SimpleQueue[N_EVENT_REPORT] = queue.SimpleQueue()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         message = item[1]
@@ -95,12 +97,30 @@ class BoundedDimse(DIMSEServiceProvider):
     """Takes the place of an association's DIMSE service provider."""
 
     def __init__(self, association: Any, max_dataset_bytes: int) -> None:
-        super().__init__(association)
+        self._assoc = association
+        self.cancel_req = {}
         self.message: DIMSEMessage | None = None
         self.msg_queue = _MessageQueue()
         self._sending = threading.Lock()
         self._reporting = threading.Lock()
         self._max_dataset_bytes = max_dataset_bytes
+
+    @property
+    def cancel_req(self) -> dict[int, C_CANCEL]:
+        """Requests to cancel by the message ID that they name, one that has just come included."""
+        self._look()
+        return self._cancel_requests
+
+    @cancel_req.setter
+    def cancel_req(self, requests: dict[int, C_CANCEL]) -> None:
+        self._cancel_requests = requests
+
+    def get_msg(self, block: bool = False) -> Any:
+        """The next message and its context ID; None twice when there is none, or none in the DIMSE time-out."""
+        if block and isinstance(self.dul, DirectUpperLayer):
+            self.dul.read_until(lambda: not self.msg_queue.empty(), self.dimse_timeout)
+            block = False
+        return super().get_msg(block)
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Add a P-DATA's fragments to the message; a message that cannot be one aborts the association."""
@@ -126,14 +146,24 @@ class BoundedDimse(DIMSEServiceProvider):
             super().send_msg(primitive, context_id)
         self.dul._idle_timer.restart()
 
+    def send_pdus(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Send messages whose P-DATA-TF PDUs `parts` are, put together, over an upper layer of ours."""
+        with self._sending:
+            self.dul.write(parts)
+        self.dul._idle_timer.restart()
+
     def report_event(self, request: N_EVENT_REPORT, context_id: int) -> int | None:
         """Send an N-EVENT-REPORT beside other messages; the answer's status, None when there is none in time."""
         with self._reporting:
             self.send_msg(request, context_id)
+            answers = self.msg_queue.event_reports
+            if isinstance(self.dul, DirectUpperLayer) and self.dul.is_mine():
+                arrived = self.dul.read_until(lambda: not answers.empty(), self.dimse_timeout)
+                return int(answers.get_nowait().Status) if arrived else None
             deadline = time.monotonic() + (self.dimse_timeout or 0)
             while self.assoc.is_established and time.monotonic() < deadline:
                 with suppress(queue.Empty):
-                    status: int = self.msg_queue.event_reports.get(timeout=POLL_S).Status
+                    status: int = answers.get(timeout=POLL_S).Status
                     return status
         return None
 
@@ -142,6 +172,10 @@ class BoundedDimse(DIMSEServiceProvider):
         message.encoded_command_set = BoundedBuffer(MAX_COMMAND_BYTES)
         message.data_set = BoundedBuffer(self._max_dataset_bytes)
         return message
+
+    def _look(self) -> None:
+        if isinstance(self.dul, DirectUpperLayer):
+            self.dul.look()
 
     def _abort(self, what: str) -> None:
         log.warning("association of %s aborted: %s", self.assoc.requestor.address, what)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, build_context, build_role, evt
+from pynetdicom import build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
@@ -24,7 +24,7 @@ from mripacs.dimse import commitment, statuses
 from mripacs.dimse.commitment import CommitmentReport
 from mripacs.dimse.destinations import Route
 from mripacs.dimse.event_sending import send_event_report
-from mripacs.dimse.replies import KEEP_REPLIES
+from mripacs.dimse.requesting import DirectEntity
 from mripacs.dimse.sockets import NO_DELAY
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _send(association: Association, report: CommitmentReport, information: Datas
 
 def _report_to(route: Route, request: PendingCommitment, report: CommitmentReport) -> None:
     """One attempt. Raises PeerError."""
-    entity = AE(ae_title=request.own_title)
+    entity = DirectEntity(ae_title=request.own_title)
     entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = CONNECTION_TIMEOUT_S
     association = entity.associate(
         route.host,
@@ -195,7 +195,7 @@ def _report_to(route: Route, request: PendingCommitment, report: CommitmentRepor
         ae_title=request.requestor,
         ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],  # PS3.4 J.3.3: we stay the SCP
         tls_args=route.tls_args,
-        evt_handlers=[NO_DELAY, KEEP_REPLIES],
+        evt_handlers=[NO_DELAY],
     )
     where = f"{request.requestor} at {route.host}:{route.port}"
     if not association.is_established:

@@ -27,6 +27,7 @@ from mripacs.dimse.listener import Listener
 from mripacs.dimse.negotiation import QUERY_SYNTAXES, SERVICES
 from mripacs.dimse.pace import Rate, paced
 from mripacs.dimse.reporting import CommitmentProvider
+from mripacs.dimse.requesting import DirectEntity
 
 if TYPE_CHECKING:
     from mripacs.archive import Archive
@@ -75,6 +76,7 @@ class DicomServer:
                 server_class=Listener,
                 settings=settings,
                 connections=connections,
+                max_dataset_bytes=self._archive.settings.limits.max_object_bytes,
             )
         except OSError as error:
             self.stop()
@@ -116,7 +118,7 @@ class DicomServer:
 
     def _entity(self) -> AE:
         settings = self._settings
-        entity = AE(ae_title=settings.ae_title)
+        entity = DirectEntity(ae_title=settings.ae_title)
         entity.maximum_associations = sys.maxsize  # counted by AccessControl, which knows what a peer is
         entity.maximum_pdu_size = settings.max_pdu_bytes
         entity.connection_timeout = CONNECTION_TIMEOUT_S

@@ -10,7 +10,9 @@ from io import BytesIO
 import pytest
 from pynetdicom import dimse as dimse_module
 from pynetdicom import dimse_messages, evt
-from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE, C_STORE
+from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE
+from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.pdu_primitives import P_DATA
 
 from mripacs.dimse import messages
 
@@ -49,6 +51,8 @@ PRIMITIVES = {
     "C-FIND-RSP, final": _primitive(C_FIND, AffectedSOPClassUID=MR, MessageIDBeingRespondedTo=1, Status=0),
     "C-GET-RSP": _primitive(C_GET, AffectedSOPClassUID=MR, MessageIDBeingRespondedTo=1, Status=0xFF00, **COUNTS),
     "C-MOVE-RSP": _primitive(C_MOVE, AffectedSOPClassUID=MR, MessageIDBeingRespondedTo=1, Status=0xFF00, **COUNTS),
+    "C-ECHO-RQ": _primitive(C_ECHO, AffectedSOPClassUID=MR, MessageID=1),
+    "C-ECHO-RSP": _primitive(C_ECHO, AffectedSOPClassUID=MR, MessageIDBeingRespondedTo=1, Status=0),
     "C-MOVE-RQ": _primitive(
         C_MOVE, AffectedSOPClassUID=MR, MessageID=1, Priority=2, MoveDestination="THERE", Identifier=BytesIO(b"1234")
     ),
@@ -121,20 +125,48 @@ def test_the_rest_goes_pynetdicoms_way(primitive, sent, plain_ways):
     assert not sent
 
 
-@pytest.mark.parametrize("name", [name for name in PRIMITIVES if name.startswith("C-STORE")])
+@pytest.mark.parametrize("name", PRIMITIVES)
 def test_the_same_values(name):
     content = _command_set(name)
     plain = messages._plain_decode(BytesIO(content), True, True)
     light = messages.decode_command(content)
     assert [tuple(element) for element in light] == [(int(e.tag), e.keyword, e.value, e.VM) for e in plain]
     assert light.CommandField == plain.CommandField
-    assert "AffectedSOPInstanceUID" in light
+    assert ("AffectedSOPInstanceUID" in light) == name.startswith("C-STORE")
     assert "Priority" not in light or "Priority" in plain
 
 
-@pytest.mark.parametrize("name", [name for name in PRIMITIVES if not name.startswith("C-STORE")])
-def test_other_messages_are_pynetdicoms(name):
-    assert messages.decode_command(_command_set(name)) is None
+def test_a_cancel_is_read():
+    content = messages._HEADER.pack(0, 0x0100, 2) + b"\xff\x0f" + messages._HEADER.pack(0, 0x0120, 2) + b"\7\0"
+    content += messages._HEADER.pack(0, 0x0800, 2) + b"\1\1"
+    light = messages.decode_command(content)
+    assert (light.CommandField, light.MessageIDBeingRespondedTo) == (messages.C_CANCEL_RQ, 7)
+
+
+def test_other_messages_are_pynetdicoms():
+    content = messages._HEADER.pack(0, 0x0100, 2) + b"\x30\x01"  # N-ACTION-RQ
+    content += messages._HEADER.pack(0, 0x0800, 2) + b"\1\1"
+    assert messages.decode_command(content) is None
+
+
+@pytest.mark.parametrize("max_pdu_bytes", [0, 300, 16384])
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_the_same_pdus(name, max_pdu_bytes):
+    """What an upper layer of ours writes in one call is what pynetdicom's would send one by one."""
+    theirs, primitive = Sent(max_pdu_bytes), PRIMITIVES[name]
+    _by_pynetdicom(theirs, primitive)
+    expected = b"".join(_pdu(context_id, fragment) for context_id, fragment in theirs)
+    form = messages.FORMS[type(primitive), primitive.MessageIDBeingRespondedTo is not None]
+    dataset = getattr(primitive, form.dataset) if form.dataset else None
+    command = messages.encode_command(primitive, form, with_dataset=dataset is not None)
+    content = dataset.getbuffer() if dataset else b""
+    assert b"".join(messages.pdus(5, command, content, max_pdu_bytes)) == expected
+
+
+def _pdu(context_id, fragment):
+    data = P_DATA()
+    data.presentation_data_value_list.append((context_id, fragment))
+    return P_DATA_TF(data).encode()
 
 
 def test_damaged_command_sets_are_pynetdicoms_to_judge():

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
 
 from mripacs.core.errors import PeerError
-from mripacs.dimse import client
+from mripacs.dimse import client, evt_handlers
 from mripacs.dimse.client import Peer
 from mripacs.dimse.listener import SPARE_CONNECTIONS
 from tests.e2e.node_process import wait_until
@@ -173,15 +175,35 @@ def test_endless_command_set(node):
     assert memory.growth < 16 * MIB
 
 
-def test_messages_without_waiting_for_answers(node, caplog):
-    """A peer that pipelines: two may wait, more abort the association."""
-    association = RawAssociation(node.port, [CONTEXT])
+def pipelined(port, count):
+    """Send C-STORE requests without waiting for answers, until all are sent or the connection ends."""
+    association = RawAssociation(port, [CONTEXT])
     dataset = encoded(mr_object(ImageType=["ORIGINAL", "PRIMARY", "PHASE MAP"]))
     command = store_command(1)
     message = pdu(4, struct.pack(">IBB", len(command) + 2, 1, 3) + command)
     message += pdu(4, struct.pack(">IBB", len(dataset) + 2, 1, 2) + dataset)
     with association._socket as connection:
-        send_until_refused(connection, [message] * 2000)
+        send_until_refused(connection, [message] * count)
+
+
+def test_messages_without_waiting_for_answers(node, caplog):
+    """A peer that pipelines: the node reads the next request when it has answered the last, so nothing piles up."""
+    with PeakMemory() as memory:
+        pipelined(node.port, 500)
+    assert caplog.text.count("SOPInstanceUID of the data set is not the one") == 500
+    assert memory.growth < 16 * MIB
+
+
+def test_the_same_where_pynetdicom_reads_ahead(serve, caplog):
+    """Plugged into somebody else's entity, whose thread reads on: two may wait, more abort the association."""
+    _, archive = serve()
+    entity = AE()
+    entity.add_supported_context(Verification)
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=evt_handlers(archive))
+    try:
+        pipelined(server.server_address[1], 2000)
+    finally:
+        server.shutdown()
     assert "more messages than may wait" in caplog.text
 
 

@@ -1,0 +1,365 @@
+"""The upper layer without threads: what it does as pynetdicom's does, what it saves, and the places that it takes."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import MRImageStorage
+from pynetdicom import AE, evt, fsm
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.service_class import QueryRetrieveServiceClass, ServiceClass
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FindModel
+from pynetdicom.sop_class import Verification
+from pynetdicom.transport import RequestHandler
+
+from mripacs.cli.node_bench import command_set as fields
+from mripacs.cli.node_bench import upper_layer as bench
+from mripacs.core.settings import DimseSettings
+from mripacs.dimse import find_scp, messages
+from mripacs.dimse.connections import Connections
+from mripacs.dimse.direct import DirectAssociation, is_direct
+from mripacs.dimse.listener import Listener
+from mripacs.dimse.requesting import DirectEntity
+from mripacs.dimse.sockets import NO_DELAY
+from mripacs.dimse.upper_layer import MAX_PARTS, send_all
+from tests.e2e.node_process import wait_until
+
+ECHO = fields.encode_command(
+    {
+        fields.AFFECTED_SOP_CLASS: Verification,
+        fields.COMMAND_FIELD: fields.C_ECHO_RQ,
+        fields.MESSAGE_ID: 1,
+        fields.DATASET_TYPE: fields.NO_DATASET,
+    }
+)
+
+
+@contextmanager
+def listening(handlers=(), direct=True):
+    """The port of an entity for echo, queries and MR images, and a list of its associations."""
+    messages.install()
+    find_scp.install()
+    associations = []
+    entity = DirectEntity() if direct else AE()
+    for uid in (Verification, FindModel, MRImageStorage):
+        entity.add_supported_context(uid)
+    bound = [NO_DELAY, (evt.EVT_ACCEPTED, lambda event: associations.append(event.assoc)), *handlers]
+    if not direct:
+        server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=bound)
+    else:
+        settings, connections = DimseSettings(idle_timeout_s=5), Connections()
+        server = entity.make_server(
+            ("127.0.0.1", 0),
+            evt_handlers=bound,
+            server_class=Listener,
+            settings=settings,
+            connections=connections,
+            max_dataset_bytes=2**20,
+        )
+        entity._servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1], associations
+    finally:
+        server.shutdown()
+
+
+def until(condition):
+    wait_until(condition, 10, "what the test waits for")
+
+
+def raw(port, *abstract_syntaxes):
+    """A client's association on a bare socket."""
+    return bench.Association(port, "ANY-SCP", [bench.Proposal(str(uid)) for uid in abstract_syntaxes])
+
+
+def request(port, *abstract_syntaxes, handlers=()):
+    entity = DirectEntity()
+    for uid in abstract_syntaxes:
+        entity.add_requested_context(uid)
+    return entity.associate("127.0.0.1", port, evt_handlers=list(handlers))
+
+
+def echo(association):
+    association.send(association.message(association.context(Verification), ECHO))
+    return fields.number_of(association.receive().command, fields.STATUS)
+
+
+def test_one_thread_serves_an_association():
+    with listening() as (port, associations):
+        before = threading.active_count()
+        with raw(port, Verification) as association:
+            assert echo(association) == 0
+            assert threading.active_count() == before + 1
+            assert is_direct(associations[0])
+            assert associations[0].is_alive()
+        until(lambda: threading.active_count() == before)
+        assert not associations[0].is_alive()
+        assert associations[0].is_released
+        assert associations[0].dul.state_machine.current_state == "Sta1"
+
+
+def test_a_requested_association_needs_no_thread():
+    with listening() as (port, _):
+        before = threading.active_count()
+        association = request(port, Verification)
+        assert threading.active_count() == before + 1  # the acceptor's
+        assert association.is_established
+        assert association.is_alive()
+        assert association.send_c_echo().Status == 0
+        association.release()
+        assert association.is_released
+        assert not association.is_alive()
+
+
+@pytest.mark.parametrize("kind", ["abort", "close", "reset"])
+def test_the_peer_goes_away(kind):
+    ended = []
+    handlers = [(evt.EVT_ABORTED, ended.append), (evt.EVT_CONN_CLOSE, ended.append)]
+    with listening(handlers) as (port, associations):
+        association = raw(port, Verification)
+        until(lambda: associations)
+        if kind == "abort":
+            association.send(bench.HEADER.pack(7, 4) + bytes(4))
+        if kind == "reset":
+            association._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        association._incoming.close()
+        association._socket.close()
+        until(lambda: not associations[0].is_alive())
+        assert associations[0].is_aborted
+        assert len(ended) == 2
+
+
+def test_the_acceptor_goes_away_while_a_requestor_idles():
+    with listening() as (port, associations):
+        association = request(port, Verification)
+        until(lambda: associations)
+        associations[0].abort()
+        assert "Status" not in association.send_c_echo()
+        assert not association.is_alive()
+
+
+def test_another_thread_aborts():
+    """The owner, waiting for the peer, sees it at once; the peer gets its A-ABORT."""
+    with listening() as (port, associations):
+        association = raw(port, Verification)
+        until(lambda: associations and associations[0].is_established)
+        started = time.monotonic()
+        associations[0].abort(block=False)
+        kind, _ = bench.read_pdu(association._incoming)
+        assert kind == 7
+        until(lambda: not associations[0].is_alive())
+        assert time.monotonic() - started < 2
+
+
+def test_an_association_that_idles_is_aborted():
+    with listening([(evt.EVT_ACCEPTED, lambda event: setattr(event.assoc, "network_timeout", 0.3))]) as (port, made):
+        association = raw(port, Verification)
+        kind, _ = bench.read_pdu(association._incoming)
+        assert kind == 7
+        until(lambda: not made[0].is_alive())
+
+
+def test_a_silent_connection_ends_with_the_artim_timer():
+    with listening() as (port, _), socket.create_connection(("127.0.0.1", port), 10) as silent:
+        before = threading.active_count()
+        silent.shutdown(socket.SHUT_WR)
+        assert silent.recv(1) == b""
+        until(lambda: threading.active_count() <= before)
+
+
+def test_release_requested_by_the_acceptor():
+    """The acceptor asks, as requestor and acceptor may alike (PS3.8 7.2); the peer answers."""
+    with listening() as (port, associations):
+        association = request(port, Verification)
+        until(lambda: associations and associations[0].is_established)
+        acceptor = associations[0]
+        acceptor.acse.send_release()
+        association.dul.read_until(association._has_work, 5)
+        assert association.acse.is_release_requested()
+        association._release()
+        until(lambda: acceptor.dul.to_user_queue.queue or not acceptor.is_alive())
+        assert association.is_released
+
+
+def matches(event):
+    """Endless, until cancelled."""
+    for number in itertools.count():
+        if event.is_cancelled:
+            yield 0xFE00, None
+            return
+        found = Dataset()
+        found.QueryRetrieveLevel, found.PatientID = "STUDY", str(number)
+        yield 0xFF00, found
+        time.sleep(0.0005)
+
+
+def test_a_cancel_is_seen_between_matches():
+    with listening([(evt.EVT_C_FIND, matches)]) as (port, _), raw(port, FindModel) as association:
+        context = association.context(FindModel)
+        association.send(association.message(context, find_command(), b"\x08\0\x52\0\x06\0\0\0STUDY "))
+        assert next_status(association) == 0xFF00
+        cancel = {fields.COMMAND_FIELD: 0x0FFF, fields.ANSWERED_ID: 9, fields.DATASET_TYPE: fields.NO_DATASET}
+        association.send(association.message(context, fields.encode_command(cancel)))
+        later = list(
+            itertools.takewhile(lambda status: status == 0xFF00, iter(lambda: next_status(association), 0xFE00))
+        )
+        assert len(later) < 1000  # half a second of them
+
+
+def next_status(association):
+    return fields.number_of(association.receive().command, fields.STATUS)
+
+
+def find_command():
+    return fields.encode_command(
+        {
+            fields.AFFECTED_SOP_CLASS: FindModel,
+            fields.COMMAND_FIELD: fields.C_FIND_RQ,
+            fields.MESSAGE_ID: 9,
+            fields.PRIORITY: 0,
+            fields.DATASET_TYPE: 1,
+        }
+    )
+
+
+def identifiers(event):
+    """Bytes, a data set, and what cannot be encoded."""
+    yield 0xFF00, b"\x10\0\x20\0\x02\0\0\x0012"
+    found = Dataset()
+    found.PatientID = "34"
+    yield 0xFF00, found
+    if event.request.MessageID == 2:
+        raise KeyError("a defect")
+    if event.request.MessageID == 3:
+        yield 0xFF00, Dataset()
+
+
+@pytest.mark.parametrize(("message_id", "final"), [(1, 0x0000), (2, 0xC311), (3, 0xC312)])
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_find_answers_as_pynetdicoms_does(message_id, final, direct):
+    asked = Dataset()
+    asked.QueryRetrieveLevel = "STUDY"
+    with listening([(evt.EVT_C_FIND, identifiers)], direct) as (port, _):
+        association = request(port, FindModel)
+        found = list(association.send_c_find(asked, FindModel, msg_id=message_id))
+        association.release()
+    assert [status.Status for status, _ in found] == [0xFF00, 0xFF00, final]
+    assert [match.PatientID for _, match in found[:2]] == ["12", "34"]
+
+
+def test_many_matches_leave_in_few_calls(monkeypatch):
+    """Pieces of 64 KB at least, or of 20 ms."""
+    calls = []
+    monkeypatch.setattr("mripacs.dimse.upper_layer.send_all", lambda *call: (calls.append(call), send_all(*call)))
+    handlers = [(evt.EVT_C_FIND, lambda _: ((0xFF00, bytes(100)) for _ in range(2000)))]
+    with listening(handlers) as (port, _), raw(port, FindModel) as association:
+        context = association.context(FindModel)
+        association.send(association.message(context, find_command(), b"\x08\0\x52\0\x06\0\0\0STUDY "))
+        received = sum(1 for _ in range(2000) if association.receive().dataset_bytes == 100)
+        assert fields.number_of(association.receive().command, fields.STATUS) == 0
+    assert received == 2000
+    assert len(calls) < 200
+
+
+@pytest.mark.parametrize("count", [1, MAX_PARTS - 1, 3 * MAX_PARTS])
+def test_every_part_is_sent_in_order(count):
+    """Through a buffer much smaller than what is sent, read in pieces of any size."""
+    sender, receiver = socket.socketpair()
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    parts = [bytes([number % 251]) * (number * 37 % 700) for number in range(count)]
+    received = bytearray()
+
+    def read():
+        while chunk := receiver.recv(1013):
+            received.extend(chunk)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    with sender:
+        sender.settimeout(10)
+        send_all(sender, parts)
+    reading.join(10)
+    receiver.close()
+    assert bytes(received) == b"".join(parts)
+
+
+def test_it_is_still_worth_it():
+    """A sixth of the processor time when this was written; when it is not half, pynetdicom has mended its loops."""
+    theirs, ours = (min(seconds_of_echoes(direct) for _ in range(3)) for direct in (False, True))
+    assert theirs > 2 * ours
+
+
+def seconds_of_echoes(direct):
+    with listening(direct=direct) as (port, _), raw(port, Verification) as association:
+        began = time.process_time()
+        for _ in range(50):
+            echo(association)
+        return time.process_time() - began
+
+
+def source_of(thing):
+    return inspect.getsource(thing)
+
+
+def test_the_reactor_does_what_ours_does():
+    source = source_of(Association._run_reactor)
+    steps = ["sleep(0.001)", "get_msg(block=False)", "_serve_request(msg,", "is_release_requested()"]
+    steps += ["send_release(is_response=True)", "is_aborted()", "dul.is_alive()", "idle_timer_expired()"]
+    assert [source.find(step) for step in steps] == sorted(source.find(step) for step in steps)
+    assert source.find(steps[0]) > 0
+    assert "self.dul.start()" in source_of(Association.run_reactor)
+    assert "self._run_reactor()" in source_of(Association.run_reactor)
+    assert "self.dul.is_alive() and not self.dul.stop_dul()" in source_of(Association.kill)
+
+
+def test_the_upper_layers_queues_are_read_as_ours_are():
+    source = source_of(DULServiceProvider.run_reactor)
+    for step in ("_process_recv_primitive()", "artim_timer.expired", 'put("Evt18")', "_idle_timer.restart()", "sleep("):
+        assert step in source
+    assert "to_provider_queue.queue[0]" in source_of(DULServiceProvider._process_recv_primitive)
+    assert "to_user_queue.get(" in source_of(DULServiceProvider.receive_pdu)
+    assert "to_user_queue.queue[0]" in source_of(DULServiceProvider.peek_next_pdu)
+    for state, event in (("Sta6", "Evt9"), ("Sta8", "Evt9")):
+        assert fsm.TRANSITION_TABLE[event, state] in ("DT-1", "AR-7")
+    assert sum(event == "Evt9" for event, _ in fsm.TRANSITION_TABLE) == 2
+
+
+def test_our_constructors_set_what_pynetdicoms_set():
+    """What a thread is made of apart: neither is one."""
+    ours = DirectAssociation(DirectEntity(), "requestor", 2**14, 2**20)
+    plain = Association(AE(), "requestor")
+    thread = {*vars(threading.Thread()), "_run_loop_delay"}
+    for made, theirs in ((ours, plain), (ours.dul, plain.dul), (ours.dimse, plain.dimse)):
+        missing = vars(theirs).keys() - vars(made).keys() - thread
+        assert missing <= {"cancel_req", "_Thread__abc"}, type(made).__name__
+    for name in ("network_timeout", "acse_timeout", "dimse_timeout", "connection_timeout", "network_timeout_response"):
+        assert getattr(ours, name) == getattr(plain, name)
+    for timer in ("artim_timer", "_idle_timer"):
+        assert getattr(ours.dul, timer).timeout == getattr(plain.dul, timer).timeout
+    assert ours.get_events() == plain.get_events()
+
+
+def test_what_accepting_and_requesting_save_is_still_spent():
+    made = source_of(RequestHandler._create_association)
+    assert "deepcopy(self.server.contexts)" in made
+    for step in ("maximum_length", "ae_title", "implementation_class_uid", "implementation_version_name", "set_socket"):
+        assert step in made
+    asked = source_of(ApplicationEntity.associate)
+    for step in ("Association(self, MODE_REQUESTOR)", "deepcopy(contexts)", "assoc.request()", "assoc.start()"):
+        assert step in asked
+
+
+def test_find_is_served_by_this_method():
+    assert "_c_find_scp(" in source_of(QueryRetrieveServiceClass.SCP)
+    assert "EVT_C_FIND" in source_of(ServiceClass._c_find_scp)
+    assert QueryRetrieveServiceClass._c_find_scp is find_scp._find_scp
