@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mripacs import __version__
-from mripacs.cli import admin, bench, bench_crash, demo, import_kspace, local, peers, serve
+from mripacs.cli import admin, bench, bench_busy, bench_crash, demo, import_kspace, local, peers, serve
 from mripacs.cli.context import GlobalOptions
 from mripacs.core.errors import MripacsError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 for module in (serve, local, import_kspace, peers, demo):
     module.register(app)
+bench.app.command()(bench_busy.busy)
 bench.app.command()(bench_crash.crash)
 app.add_typer(admin.app, name="admin")
 app.add_typer(bench.app, name="bench")

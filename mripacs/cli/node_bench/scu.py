@@ -31,19 +31,33 @@ class Entity:
     title: str
 
 
+_ECHO = encode_command(
+    {
+        fields.AFFECTED_SOP_CLASS: VERIFICATION,
+        fields.COMMAND_FIELD: fields.C_ECHO_RQ,
+        fields.MESSAGE_ID: 1,
+        fields.DATASET_TYPE: fields.NO_DATASET,
+    }
+)
+
+
 def echo(entity: Entity) -> None:
-    """C-ECHO. Raises PeerError or OSError unless it is answered with success."""
-    with Association(entity.port, entity.title, [Proposal(VERIFICATION)]) as association:
-        command: fields.Values = {
-            fields.AFFECTED_SOP_CLASS: VERIFICATION,
-            fields.COMMAND_FIELD: fields.C_ECHO_RQ,
-            fields.MESSAGE_ID: 1,
-            fields.DATASET_TYPE: fields.NO_DATASET,
-        }
-        association.send(association.message(association.context(VERIFICATION), encode_command(command)))
-        status = number_of(association.receive().command, fields.STATUS)
+    """C-ECHO over an association of its own. Raises PeerError or OSError unless it is answered with success."""
+    with kept(entity) as association:
+        echo_over(association)
+
+
+def kept(entity: Entity) -> Association:
+    """An association for C-ECHOs, a context manager. Raises PeerError or OSError when it is not accepted."""
+    return Association(entity.port, entity.title, [Proposal(VERIFICATION)])
+
+
+def echo_over(association: Association) -> None:
+    """C-ECHO over an association of `kept`. Raises PeerError or OSError unless it is answered with success."""
+    association.send(association.message(association.context(VERIFICATION), _ECHO))
+    status = number_of(association.receive().command, fields.STATUS)
     if status:
-        raise PeerError(f"{entity.name} answers C-ECHO with 0x{status:04X}")
+        raise PeerError(f"C-ECHO is answered with 0x{status:04X}")
 
 
 def store(entity: Entity, objects: Sequence[ReceivedObject], associations: int) -> float:
