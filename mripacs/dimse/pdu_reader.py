@@ -14,6 +14,7 @@ import logging
 import socket
 import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -21,11 +22,13 @@ from pynetdicom import evt
 from pynetdicom.dul import _PDU_TYPES, DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
+from mripacs.dimse import known_requests
+
 log = logging.getLogger(__name__)
 
 HEADER = struct.Struct(">BxL")  # PDU type, length
 PDV_HEADER = struct.Struct(">LB")  # length of what follows, presentation context ID (PS3.8 9.3.5.1)
-P_DATA_TF = 4
+ASSOCIATE_RQ, P_DATA_TF = 1, 4
 # Everything but P-DATA-TF. 128 presentation contexts of 40 transfer syntaxes make an A-ASSOCIATE-RQ of 150 KB.
 MAX_CONTROL_PDU_BYTES = 2**18
 AHEAD_BYTES = 2**14  # read with a header: a command set, an identifier, the begin of a data set
@@ -33,6 +36,7 @@ DISCARD_BYTES = 2**16
 
 # States and events of the upper layer's state machine (PS3.8 Tables 9-6 and 9-10).
 IDLE, DATA_TRANSFER, CLOSING = "Sta1", "Sta6", "Sta13"
+REQUEST_CAME = "Evt6"
 TRANSPORT_CLOSED = "Evt17"
 INVALID_PDU = "Evt19"
 _WATCHED = (evt.EVT_DATA_RECV, evt.EVT_PDU_RECV, evt.EVT_FSM_TRANSITION)
@@ -105,8 +109,10 @@ class PduReader:
         pdu = self._whole(connection, HEADER.size + length, deadline)
         if kind == P_DATA_TF and self._goes_straight():
             self._hand_on(pdu)
+        elif kind == ASSOCIATE_RQ and self._is_unwatched():
+            self._queue(lambda: (known_requests.decoded(bytes(pdu)), REQUEST_CAME), kind)
         else:
-            self._queue(pdu)
+            self._queue(lambda: self._dul._decode_pdu(bytearray(pdu)), kind)
 
     def _whole(self, connection: socket.socket, size: int, deadline: float) -> bytes | bytearray:
         """The first `size` bytes: those read already, and the rest off the socket."""
@@ -122,10 +128,10 @@ class PduReader:
 
     def _goes_straight(self) -> bool:
         """Whether P-DATA is what the state machine would only hand on (DT-2), unseen."""
-        association = self._dul.assoc
-        return self._dul.state_machine.current_state == DATA_TRANSFER and not any(
-            association.get_handlers(event) for event in _WATCHED
-        )
+        return self._dul.state_machine.current_state == DATA_TRANSFER and self._is_unwatched()
+
+    def _is_unwatched(self) -> bool:
+        return not any(self._dul.assoc.get_handlers(event) for event in _WATCHED)
 
     def _hand_on(self, pdu: bytes | bytearray) -> None:
         data = P_DATA()
@@ -136,11 +142,11 @@ class PduReader:
             return
         self._dul.assoc.dimse.receive_primitive(data)
 
-    def _queue(self, content: bytes | bytearray) -> None:
+    def _queue(self, decode: Callable[[], tuple[Any, str]], kind: int) -> None:
         try:
-            pdu, event = self._dul._decode_pdu(bytearray(content))
+            pdu, event = decode()
         except Exception as error:  # noqa: BLE001 - pynetdicom raises what it meets
-            self._refuse(f"undecodable PDU of type 0x{content[0]:02X} ({type(error).__name__})")
+            self._refuse(f"undecodable PDU of type 0x{kind:02X} ({type(error).__name__})")
             return
         self._dul.event_queue.put(event)
         self._dul._recv_pdu.put(pdu)
