@@ -194,6 +194,7 @@ def test_messages_without_waiting_for_answers(node, caplog):
     assert memory.growth < 16 * MIB
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # pynetdicom's own, after the abort
 def test_the_same_where_pynetdicom_reads_ahead(serve, caplog):
     """Plugged into somebody else's entity, whose thread reads on: two may wait, more abort the association."""
     _, archive = serve()
