@@ -27,16 +27,17 @@ from mripacs.ingest.inspection import Inspected, inspect
 from mripacs.ingest.policy import Policy
 from mripacs.ingest.receipts import receipt_of, tell
 from mripacs.store import Store
-from mripacs.store.waiting import Settled
+from mripacs.store.settling import Settled
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.1  # how soon what the web process took is seen; a look takes 0.2 ms
+POLL_S = 0.25  # how soon what the web process took is seen; a look takes 0.2 ms
 ABANDONED_S = 60.0  # what waits longer than that may be of a node that is no more
 RETRY_S = 10.0  # until an object whose writing failed is tried again
 TOTALS_S = 0.25  # how old the known size of the backlog may be
 IN_FLIGHT_PER_WORKER = 2  # objects under way for each codec process: one coded, one written
 
+MOST_TOGETHER = 4  # objects that a codec process is given at once
 TOGETHER = 16  # objects written in one transaction
 GATHER_S = 0.05  # how long a coded object waits for others to be written with
 MOST_CODED = 64  # that are held while the database is slow
@@ -139,7 +140,7 @@ class Behind:
         if not self._threads:
             wanted = [_Held(number) for number in numbers]
             for held in wanted:
-                self._code(held)
+                self._code([held])
                 self._settle([held])
         else:
             wanted = [self._promote(number) for number in numbers]
@@ -185,16 +186,18 @@ class Behind:
         return held
 
     def _work(self) -> None:
-        while (held := self._next()) is not None:
-            self._code(held)
+        while some := self._next():
+            self._code(some)
             with self._changed:
-                self._coded.append(held)
+                self._coded += some
                 self._changed.notify_all()
 
-    def _next(self) -> _Held | None:
+    def _next(self) -> list[_Held]:
+        """Some objects for one codec process: one where few wait; none at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or (self._queue and len(self._coded) < MOST_CODED))
-            return None if self._closed else self._queue.popleft()
+            share = max(1, min(MOST_TOGETHER, len(self._queue) // len(self._threads)))
+            return [] if self._closed else [self._queue.popleft() for _ in range(share)]
 
     def _write(self) -> None:
         while coded := self._gather():
@@ -218,37 +221,45 @@ class Behind:
             self._changed.notify_all()
             return coded
 
-    def _code(self, held: _Held, *, lossless: str = "") -> None:
+    def _code(self, some: Sequence[_Held], *, lossless: str = "") -> None:
         """Compress and prove; what fails waits on, and is told.
 
-        lossless : why it must not be served under another UID.
+        lossless : why they must not be served under other UIDs.
         """
         try:
-            waiting = held.waiting = held.waiting or self._store.waiting.load(held.number)
-            if waiting is None:
-                return
-            found = held.inspected or inspect(waiting.received, self._policy, self._limits)
-            decision = found.decision
-            if lossless:
-                reason = f"{decision.reason}; {lossless}"
-                decision = replace(decision, tier=Tier.LOSSLESS, target=None, reason=reason)
-            compressed = self._coding.compress(waiting.received, decision)
-            new = self._coding.instance(waiting.received, found.attributes, compressed)
-            held.coded = Settled(held.number, new, waiting.received_at)
+            ready = [(held, *opened) for held in some if (opened := self._opened(held, lossless))]
+            coded = self._coding.compress_many([(waiting.received, found.decision) for _, waiting, found in ready])
+            for (held, waiting, found), compressed in zip(ready, coded, strict=True):
+                new = self._coding.instance(waiting.received, found.attributes, compressed)
+                held.coded = Settled(held.number, new, waiting.received_at)
+        except Exception as error:  # noqa: BLE001 - a defect must not end the thread; the objects stay acknowledged
+            for held in some:
+                self._failed_with(held, StoreError(f"unexpected {type(error).__name__}"))
+
+    def _opened(self, held: _Held, lossless: str) -> tuple[WaitingObject, Inspected] | None:
+        """The object, and what the policy wants of it; None when it waits no longer, or cannot be read."""
+        try:
+            held.waiting = held.waiting or self._store.waiting.load(held.number)
+            if held.waiting is None:
+                return None
+            found = held.inspected or inspect(held.waiting.received, self._policy, self._limits)
         except MripacsError as error:
             self._failed_with(held, error)
-        except Exception as error:  # noqa: BLE001 - a defect must not end the thread; the object stays acknowledged
-            self._failed_with(held, StoreError(f"unexpected {type(error).__name__}"))
+            return None
+        if lossless:
+            reason = f"{found.decision.reason}; {lossless}"
+            found = replace(found, decision=replace(found.decision, tier=Tier.LOSSLESS, target=None, reason=reason))
+        return held.waiting, found
 
     def _settle(self, coded: Sequence[_Held]) -> None:
         """Write what was coded."""
         ready = [(held, held.coded) for held in coded if held.coded is not None]
-        outcomes = self._store.waiting.settle_many([settled for _, settled in ready])
+        outcomes = self._store.settling.settle([settled for _, settled in ready])
         for (held, settled), outcome in zip(ready, outcomes, strict=True):
             if isinstance(outcome, ConflictError) and settled.new.certificate.lossy:
                 # Its derived UID names something else: it stays what it was.
                 held.coded = None
-                self._code(held, lossless=str(outcome))
+                self._code([held], lossless=str(outcome))
                 self._settle([held])
             elif isinstance(outcome, MripacsError):
                 self._failed_with(held, outcome)

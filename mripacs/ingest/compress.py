@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +62,12 @@ def compress(job: CompressionJob) -> Compressed:
     return keep_verbatim(job, obstacles if job.decision.tier is not Tier.VERBATIM else [])
 
 
-def compress_timed(job: CompressionJob) -> tuple[Compressed, float]:
+def compress_each(jobs: Sequence[CompressionJob]) -> list[tuple[Compressed, float]]:
     """`compress`, and how many seconds it took: measured here, so that waiting for a worker does not count."""
+    return [_timed(job) for job in jobs]
+
+
+def _timed(job: CompressionJob) -> tuple[Compressed, float]:
     started = time.perf_counter()
     return compress(job), time.perf_counter() - started
 

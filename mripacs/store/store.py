@@ -56,6 +56,7 @@ from mripacs.store.headers import PackedHeader, ReferenceCache
 from mripacs.store.overview import Overview
 from mripacs.store.packing import pack_header
 from mripacs.store.preview_models import PreviewModels
+from mripacs.store.settling import Settling
 from mripacs.store.waiting import Waiting, selection_around
 from mripacs.store.writing import StillWaiting
 
@@ -77,7 +78,8 @@ class Store(Overview):
         self.previews = PreviewModels(self._reading, self._writing)
         self._references = ReferenceCache()
         self._new_reference_lock = Turns()
-        self.waiting = Waiting(self._reading, self._together, self._packed, self._new_reference_lock)
+        self.waiting = Waiting(self._reading, self._together)
+        self.settling = Settling(self._reading, self._together, self._packed, self._new_reference_lock)
 
     def identify(self, uid: str) -> InstanceIdentity | None:
         """The instance served or received under that SOP Instance UID; None when there is none."""

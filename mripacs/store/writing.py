@@ -1,4 +1,4 @@
-"""Writing one instance: a single transaction from study row to audit event.
+"""Writing instances: a single transaction from study row to audit event.
 
 Rows that many instances share (study, series) are inserted "on conflict do nothing", so that two nodes may create
 them at once. Their counts are updated last: that is where writers of one study wait for each other on PostgreSQL, so
@@ -7,7 +7,8 @@ the wait is short. Statements are built once: building them each time took longe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Insert, Table, bindparam, insert, select
@@ -37,10 +38,21 @@ _MAYBE_SERIES: Mapping[str, Insert] = {
 }
 _WAITING = select(schema.waiting.c.uid).where(schema.waiting.c.uid.in_(bindparam("uids", expanding=True)))
 _REFERENCE = insert(schema.header_reference).returning(schema.header_reference.c.id)
-_INSTANCE = insert(schema.instance).returning(schema.instance.c.id)
+_INSTANCE = insert(schema.instance).returning(schema.instance.c.id, sort_by_parameter_order=True)
 _UIDS, _HEADER, _PAYLOAD, _EVENT = (
     insert(table) for table in (schema.instance_uid, schema.header, schema.payload, schema.event)
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An instance whose study and series have their rows, which count it."""
+
+    new: NewInstance
+    header: PackedHeader
+    series_id: int
+    common: Attributes  # of the series' first instance
+    received_at: str
 
 
 class StillWaiting(Exception):  # noqa: N818 - never leaves the store: whoever meets it settles the objects first
@@ -51,33 +63,19 @@ class StillWaiting(Exception):  # noqa: N818 - never leaves the store: whoever m
         self.uids = uids
 
 
-def write_instance(
-    connection: Connection, new: NewInstance, header: PackedHeader, *, received_at: str | None = None
-) -> str:
+def write_instance(connection: Connection, new: NewInstance, header: PackedHeader) -> str:
     """Write all rows of an instance and return the time of receipt.
 
-    received_at : of an object that was waiting: its study and series count it already.
     Raises IntegrityError when one of its UIDs names an instance already, and when the header's reference has gone, and
     StillWaiting when one of them names an object that waits.
     """
-    counted = received_at is not None
-    received_at = received_at or now()
+    received_at = now()
     share_study(connection, uid_of_study(new.attributes))
     require_not_waiting(connection, {new.sop_instance_uid, new.original_sop_instance_uid})
     study_id = find_or_add_study(connection, new.attributes)
     series_id, common = find_or_add_series(connection, study_id, new.attributes)
-    reference_id = _add_reference(connection, series_id, new.transfer_syntax, header)
-    values: Values = {"series_id": series_id, "received_at": received_at, "header_bytes": len(header.data)}
-    values |= {"state": schema.STORED, **instance_values(new, common)}
-    values["row_digest"] = seal(
-        schema.instance, values, uid_of_study(new.attributes), _uid_of_series(new.attributes), reference_id
-    )
-    instance_id = connection.execute(_INSTANCE, values).scalar_one()
-    _add_uids(connection, instance_id, new)
-    _add_blobs(connection, instance_id, new, header.data, reference_id)
-    write_event(connection, "store", new.source, new.sop_instance_uid, "stored", new.certificate.tier, time=received_at)
-    if not counted:
-        count_one_more(connection, study_id, series_id)
+    insert_instances(connection, [Placed(new, header, series_id, common, received_at)])
+    count_one_more(connection, study_id, series_id)
     return received_at
 
 
@@ -93,10 +91,8 @@ def write_event(
     connection: Connection, kind: str, source: ReceivedFrom, *subject: str, time: str | None = None
 ) -> None:
     """One audit row; `subject` is the UID that it is about, the outcome and details."""
-    uid, outcome, detail = (str(part).replace("\0", "") for part in subject)
-    origin = {"door": source.door, "calling_ae": source.calling_ae, "called_ae": source.called_ae, "peer": source.peer}
-    about = {"time": time or now(), "kind": kind, "uid": uid, "outcome": outcome, "detail": detail}
-    connection.execute(_EVENT, {**about, **origin})
+    uid, outcome, detail = (str(part) for part in subject)
+    connection.execute(_EVENT, _event(kind, source, uid, outcome, detail, time or now()))
 
 
 def now() -> str:
@@ -142,25 +138,63 @@ def _uid_of_series(found: IndexAttributes) -> str:
     return str(found.series["SeriesInstanceUID"])
 
 
-def _add_reference(connection: Connection, series_id: int, transfer_syntax: str, header: PackedHeader) -> int | None:
+def insert_instances(connection: Connection, placed: Sequence[Placed]) -> None:
+    """The rows of instances, table by table. At most one of a series may bring a new header reference.
+
+    Raises IntegrityError when one of their UIDs names an instance already, or a header's reference has gone.
+    """
+    references = [_add_reference(connection, each) for each in placed]
+    rows = [_row(each, reference) for each, reference in zip(placed, references, strict=True)]
+    ids = connection.execute(_INSTANCE, rows).scalars().all()
+    named = sorted(
+        (uid, row)
+        for row, each in zip(ids, placed, strict=True)
+        for uid in {each.new.sop_instance_uid, each.new.original_sop_instance_uid}
+    )  # one order: no deadlock between two writers
+    connection.execute(_UIDS, [{"uid": uid, "instance_id": row} for uid, row in named])
+    together = list(zip(ids, placed, references, strict=True))
+    connection.execute(_HEADER, [_header_row(row, each, reference) for row, each, reference in together])
+    payloads = [
+        {"instance_id": row, "digest": digest(payload), "data": payload}
+        for row, each, _ in together
+        if (payload := each.new.payload) is not None
+    ]
+    if payloads:
+        connection.execute(_PAYLOAD, payloads)
+    connection.execute(_EVENT, [_stored_event(each) for each in placed])
+
+
+def _row(placed: Placed, reference_id: int | None) -> Values:
+    new = placed.new
+    values: Values = {"series_id": placed.series_id, "received_at": placed.received_at}
+    values |= {"header_bytes": len(placed.header.data), "state": schema.STORED, **instance_values(new, placed.common)}
+    place = uid_of_study(new.attributes), _uid_of_series(new.attributes), reference_id
+    return {**values, "row_digest": seal(schema.instance, values, *place)}
+
+
+def _header_row(instance_id: int, placed: Placed, reference_id: int | None) -> Values:
+    raw, packed = placed.new.header, placed.header.data
+    of_raw = {"raw_length": len(raw), "raw_digest": digest(raw), "reference_id": reference_id}
+    return {"instance_id": instance_id, **of_raw, "digest": digest(packed), "data": packed}
+
+
+def _add_reference(connection: Connection, placed: Placed) -> int | None:
     """The row of the header's reference, written if it is new."""
+    header = placed.header
     if header.reference is None or header.reference_data is None:
         return header.reference.id if header.reference else None
-    row = {"series_id": series_id, "transfer_syntax": transfer_syntax, "raw_length": len(header.reference.raw)}
+    row = {"series_id": placed.series_id, "transfer_syntax": placed.new.transfer_syntax}
+    of_raw = {"raw_length": len(header.reference.raw)}
     data = {"digest": digest(header.reference_data), "data": header.reference_data}
-    return int(connection.execute(_REFERENCE, {**row, **data}).scalar_one())
+    return int(connection.execute(_REFERENCE, {**row, **of_raw, **data}).scalar_one())
 
 
-def _add_uids(connection: Connection, instance_id: int, new: NewInstance) -> None:
-    uids = sorted({new.sop_instance_uid, new.original_sop_instance_uid})  # one order: no deadlock between two writers
-    connection.execute(_UIDS, [{"uid": uid, "instance_id": instance_id} for uid in uids])
+def _stored_event(placed: Placed) -> Values:
+    new = placed.new
+    return _event("store", new.source, new.sop_instance_uid, "stored", str(new.certificate.tier), placed.received_at)
 
 
-def _add_blobs(
-    connection: Connection, instance_id: int, new: NewInstance, packed: bytes, reference_id: int | None
-) -> None:
-    header = {"raw_length": len(new.header), "raw_digest": digest(new.header), "reference_id": reference_id}
-    connection.execute(_HEADER, {"instance_id": instance_id, **header, "digest": digest(packed), "data": packed})
-    if new.payload is not None:
-        payload = {"instance_id": instance_id, "digest": digest(new.payload), "data": new.payload}
-        connection.execute(_PAYLOAD, payload)
+def _event(kind: str, source: ReceivedFrom, uid: str, outcome: str, detail: str, time: str) -> Values:
+    uid, outcome, detail = (part.replace("\0", "") for part in (uid, outcome, detail))
+    origin = {"door": source.door, "calling_ae": source.calling_ae, "called_ae": source.called_ae, "peer": source.peer}
+    return {"time": time, "kind": kind, "uid": uid, "outcome": outcome, "detail": detail, **origin}

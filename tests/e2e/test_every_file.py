@@ -48,7 +48,7 @@ def served(whole_node):
 @pytest.fixture(scope="module")
 def exact(whole_node):
     """UIDs of instances whose received bytes come back."""
-    return [uid for uid, row in whole_node.certificates.items() if json.loads(row["certificate"])["restores_received"]]
+    return [uid for uid, row in whole_node.certificates.items() if unpack(row["certificate"])["restores_received"]]
 
 
 def test_every_file_is_stored_under_its_uid(whole_node):
