@@ -19,6 +19,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from mripacs.codec import tables_registry
 from mripacs.core import metrics
 from mripacs.core.errors import MripacsError, UnknownInstanceError
@@ -44,8 +46,10 @@ from mripacs.core.model import (
 from mripacs.core.private import write_private
 from mripacs.core.settings import Settings, load_settings
 from mripacs.dicom import datasets, part10
+from mripacs.dicom.transfer_syntax import EXPLICIT_VR_LITTLE_ENDIAN
 from mripacs.ingest.behind import Behind
 from mripacs.ingest.coding import Coding
+from mripacs.ingest.compress import GivenOut
 from mripacs.ingest.inspection import inspect
 from mripacs.ingest.policy import Policy
 from mripacs.ingest.receive import Ingest
@@ -438,8 +442,19 @@ class Archive:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _settled(self, identity: InstanceIdentity) -> None:
+    def _settled(self, identity: InstanceIdentity, received: ReceivedObject, given_out: GivenOut | None) -> None:
+        """An instance was compressed behind: what its first readers want is at hand."""
         self._previews.offer(identity.sop_instance_uid)
+        if given_out is None or not self._recent:
+            return
+        as_received = given_out.dataset is None
+        outgoing = Outgoing(
+            identity.sop_class_uid,
+            identity.sop_instance_uid,
+            received.transfer_syntax if as_received else EXPLICIT_VR_LITTLE_ENDIAN,
+            received.dataset if given_out.dataset is None else given_out.dataset,
+        )
+        self._recent.put(identity, outgoing, np.broadcast_to(np.zeros((), given_out.dtype), given_out.shape))
 
     def _store_or_error(self, content: Path | bytes) -> Receipt | MripacsError:
         try:

@@ -23,6 +23,7 @@ from mripacs.core.errors import ConflictError, MripacsError, StoreError, StoreUn
 from mripacs.core.model import Disposition, InstanceIdentity, ReceivedObject, Tier, WaitingObject
 from mripacs.core.settings import ArchiveSettings, LimitSettings
 from mripacs.ingest.coding import Coding
+from mripacs.ingest.compress import GivenOut
 from mripacs.ingest.inspection import Inspected, inspect
 from mripacs.ingest.policy import Policy
 from mripacs.ingest.receipts import receipt_of, tell
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.25  # how soon what the web process took is seen; a look takes 0.2 ms
 ABANDONED_S = 60.0  # what waits longer than that may be of a node that is no more
+IDLE_S = 5.0  # without anything that waits, before the space of what waited is given back
 RETRY_S = 10.0  # until an object whose writing failed is tried again
 TOTALS_S = 0.25  # how old the known size of the backlog may be
 IN_FLIGHT_PER_WORKER = 2  # objects under way for each codec process: one coded, one written
@@ -51,6 +53,7 @@ class _Held:
     waiting: WaitingObject | None = None  # None: in the database only
     inspected: Inspected | None = None
     coded: Settled | None = None
+    given_out: GivenOut | None = None
     ended: threading.Event = field(default_factory=threading.Event)
     error: MripacsError | None = None
 
@@ -66,7 +69,7 @@ class Behind:
         settings: ArchiveSettings,
         limits: LimitSettings,
         owner: str,
-        settled: Callable[[InstanceIdentity], None],
+        settled: Callable[[InstanceIdentity, ReceivedObject, GivenOut | None], None],
     ) -> None:
         """owner : names the node that compresses what is taken. settled : told of each object that was written."""
         self._store = store
@@ -116,6 +119,7 @@ class Behind:
             self._changed.notify_all()
         if self._threads:
             self._threads[-1].join()
+            self._store.free_space()
 
     def take(self, received: ReceivedObject, inspected: Inspected) -> bool:
         """Keep an object durably, to be compressed later; False when there is no room or its UID is known.
@@ -231,6 +235,7 @@ class Behind:
             coded = self._coding.compress_many([(waiting.received, found.decision) for _, waiting, found in ready])
             for (held, waiting, found), compressed in zip(ready, coded, strict=True):
                 new = self._coding.instance(waiting.received, found.attributes, compressed)
+                held.given_out = compressed.given_out
                 held.coded = Settled(held.number, new, waiting.received_at)
         except Exception as error:  # noqa: BLE001 - a defect must not end the thread; the objects stay acknowledged
             for held in some:
@@ -266,7 +271,7 @@ class Behind:
             elif outcome is not None and held.waiting is not None:
                 self._failed.pop(held.number, None)
                 tell(held.waiting.received, receipt_of(Disposition.STORED, outcome.identity))
-                self._settled(outcome.identity)
+                self._settled(outcome.identity, held.waiting.received, held.given_out)
 
     def _failed_with(self, held: _Held, error: MripacsError) -> None:
         log.error("an acknowledged object is not compressed yet: %s", error)
@@ -277,12 +282,18 @@ class Behind:
     def _look(self) -> None:
         """Find what waits and is not held: of an earlier run at first, then of the web process, at times of others."""
         numbers: Callable[[], list[int]] = self._store.waiting.numbers
-        looked_for_others = time.monotonic()
+        looked_for_others = busy = time.monotonic()
+        tidy = True
         while not self._closed:
             try:
                 self._hold(numbers())
             except MripacsError as error:
                 log.error("what waits to be compressed cannot be read: %s", error)
+            if self._held:
+                busy, tidy = time.monotonic(), False
+            elif not tidy and time.monotonic() - busy > IDLE_S:
+                self._store.free_space()
+                tidy = True
             with self._changed:
                 self._changed.wait_for(lambda: self._closed, POLL_S)
             numbers = self._of_this_node

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from mripacs.core import metrics
 from mripacs.core.errors import WorkerLostError
-from mripacs.core.model import Certificate, Decision, IndexAttributes, NewInstance, ReceivedFrom, ReceivedObject
+from mripacs.core.model import Decision, IndexAttributes, NewInstance, ReceivedFrom, ReceivedObject
 from mripacs.core.settings import ArchiveSettings, LimitSettings
-from mripacs.dicom import identity
 from mripacs.ingest.compress import Compressed, CompressionJob, compress_each, keep_verbatim
+from mripacs.ingest.naming import Naming
 from mripacs.ingest.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -37,17 +37,25 @@ class Coding:
         return compressed
 
     def compress_many(self, items: Sequence[tuple[ReceivedObject, Decision]]) -> list[Compressed]:
-        """As `compress` each, in one codec process: handing over an object takes 0.6 ms alone, 0.2 ms of four."""
+        """As `compress` each, in one codec process, with the data sets as they will be given out if those are kept."""
         try:
-            return self._run([self._job(*item) for item in items])
+            return self._run([self._job(*item, given_out=self.settings.recent_bytes > 0) for item in items])
         except WorkerLostError:
             return [self.compress(*item) for item in items]  # one of them did it: the others are compressed
 
-    def _job(self, received: ReceivedObject, decision: Decision) -> CompressionJob:
+    def _job(self, received: ReceivedObject, decision: Decision, *, given_out: bool = False) -> CompressionJob:
         limits = self.limits
         return CompressionJob(
-            received.dataset, received.transfer_syntax, decision, limits.max_samples, limits.max_object_bytes
+            received.dataset,
+            received.transfer_syntax,
+            decision,
+            limits.max_samples,
+            limits.max_object_bytes,
+            self._naming(received) if given_out else None,
         )
+
+    def _naming(self, received: ReceivedObject) -> Naming:
+        return Naming(received.sop_class_uid, received.sop_instance_uid, self.settings.identity == "derive")
 
     def _run(self, jobs: Sequence[CompressionJob]) -> list[Compressed]:
         with metrics.CODEC_JOBS.track_inprogress():
@@ -59,12 +67,9 @@ class Coding:
     def instance(self, received: ReceivedObject, attributes: IndexAttributes, compressed: Compressed) -> NewInstance:
         """All that one commit writes, under the UID that the site gives a result."""
         certificate = compressed.certificate
-        derived = certificate.lossy and self.settings.identity == "derive"
         return NewInstance(
             sop_class_uid=received.sop_class_uid,
-            sop_instance_uid=(
-                _derived_uid(received.sop_instance_uid, certificate) if derived else received.sop_instance_uid
-            ),
+            sop_instance_uid=self._naming(received).served_uid(certificate),
             original_sop_instance_uid=received.sop_instance_uid,
             transfer_syntax=received.transfer_syntax,
             attributes=attributes,
@@ -79,9 +84,3 @@ class Coding:
 def source_of(received: ReceivedObject) -> ReceivedFrom:
     """Where an object came from."""
     return ReceivedFrom(received.source, received.calling_ae, received.called_ae, received.peer)
-
-
-def _derived_uid(original_uid: str, certificate: Certificate) -> str:
-    """The UID of a lossy result; an effort that chooses pixels of its own has UIDs of its own."""
-    target = str(certificate.target) if certificate.effort is None else f"{certificate.target} {certificate.effort}"
-    return identity.derived_uid(original_uid, str(certificate.codec), target)

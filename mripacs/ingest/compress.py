@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +17,10 @@ import numpy as np
 from mripacs.codec import registry
 from mripacs.codec.contract import Codec
 from mripacs.core.digests import pixel_digest
-from mripacs.core.errors import CodecError, CodecMismatchError, PixelDataError
+from mripacs.core.errors import CodecError, CodecMismatchError, PixelDataError, TranscodeError
 from mripacs.core.model import Certificate, Decision, Effort, Encoded, FrameRecord, Generation, Target, TargetKind, Tier
-from mripacs.dicom import pixels, scan, transfer_syntax
+from mripacs.dicom import pixels, rebuild, scan, transfer_syntax
+from mripacs.ingest.naming import Naming
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,16 +35,30 @@ class CompressionJob:
     decision: Decision
     max_samples: int
     max_object_bytes: int
+    naming: Naming | None = None  # given: the data set is wanted as it will be given out, too
 
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """What a worker gives back: the bytes to store and their certificate."""
+    """What a worker gives back: the bytes to store and their certificate.
+
+    given_out : the data set as it will natively leave, if that was asked for; the received bytes where they come back.
+    """
 
     header: bytes
     pixel_offset: int | None
     payload: bytes | None
     certificate: Certificate
+    given_out: GivenOut | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenOut:
+    """An instance as it leaves. dataset : None where that is the received bytes. shape, dtype : of its frames."""
+
+    dataset: bytes | None
+    shape: tuple[int, ...]
+    dtype: str
 
 
 def compress(job: CompressionJob) -> Compressed:
@@ -70,6 +85,30 @@ def compress_each(jobs: Sequence[CompressionJob]) -> list[tuple[Compressed, floa
 def _timed(job: CompressionJob) -> tuple[Compressed, float]:
     started = time.perf_counter()
     return compress(job), time.perf_counter() - started
+
+
+def _given_out(job: CompressionJob, compressed: Compressed, frames: NDArray[Any]) -> GivenOut | None:
+    """None where it was not asked for, or cannot be put together: then its readers are told why."""
+    naming, payload, offset = job.naming, compressed.payload, compressed.pixel_offset
+    if naming is None or payload is None or offset is None:
+        return None
+    if compressed.certificate.restores_received:
+        return GivenOut(None, frames.shape, frames.dtype.str)
+    try:
+        dataset = rebuild.derived_dataset(
+            compressed.header,
+            offset,
+            job.transfer_syntax,
+            frames,
+            compressed.certificate,
+            payload_bytes=len(payload),
+            sop_instance_uid=naming.served_uid(compressed.certificate),
+            original_sop_instance_uid=naming.sop_instance_uid,
+            sop_class_uid=naming.sop_class_uid,
+        )
+    except (TranscodeError, PixelDataError):
+        return None
+    return GivenOut(dataset, frames.shape, frames.dtype.str)
 
 
 def keep_verbatim(job: CompressionJob, obstacles: list[str]) -> Compressed:
@@ -207,7 +246,8 @@ def _finish(source: _Source, tier: Tier, encoder: Codec, encoded: Encoded, obsta
         restores_received=source.native and _restores(source, header, offset, encoded.decoded),
         decoded_range=(int(encoded.decoded.min()), int(encoded.decoded.max())),
     )
-    return Compressed(header, offset, encoded.payload, certificate)
+    compressed = Compressed(header, offset, encoded.payload, certificate)
+    return replace(compressed, given_out=_given_out(source.job, compressed, encoded.decoded))
 
 
 def _restores(source: _Source, header: bytes, offset: int, decoded: NDArray[Any]) -> bool:

@@ -144,7 +144,7 @@ class Store(Overview):
             if dry_run:
                 connection.rollback()
         if not dry_run:
-            self._free_space()
+            self.free_space()
         return deletion
 
     def vacuum(self) -> int:
@@ -345,7 +345,7 @@ class Store(Overview):
             require_rows_that_fit(new, header)
             received_at = writing.write_instance(connection, new, header)
             deleting.write_replacements(connection, victims, new)
-        self._free_space()
+        self.free_space()
         return added(new, header, received_at)
 
     def _refuse_unless_race(self, new: NewInstance, error: IntegrityError) -> None:
@@ -356,8 +356,11 @@ class Store(Overview):
         if not is_race(error):
             raise refused(new, error) from error
 
-    def _free_space(self) -> None:
-        """After a deletion that is committed: what hinders this must not look like a deletion that failed."""
+    def free_space(self) -> None:
+        """Give back what deleted rows left in an SQLite file, in short steps; what hinders it is logged, not raised.
+
+        A deletion that is committed must not look like one that failed.
+        """
         try:
             with translated():
                 space.free(self._engine, self._write_lock)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.uid import UID
 
+from mripacs.store.certificates import unpack
 from tests.e2e import dcmtk
 from tests.e2e.lossy_marks import DERIVATION_TAGS, check_marks
 from tests.e2e.part10_files import as_implicit, by_uid, differences
