@@ -140,12 +140,14 @@ def _become(connection: Connection, packed: Sequence[Packed]) -> list[AddedInsta
     """The rows of the instances in the place of the waiting objects'; None for one that has gone."""
     for study in sorted({uid_of_study(settled.new.attributes) for settled, _ in packed}):
         share_study(connection, study)  # before any row: as everybody does
-    taken = dict(connection.execute(_TAKE, {"rows": [settled.number for settled, _ in packed]}).tuples().all())
+    rows = connection.execute(_TAKE, {"rows": [settled.number for settled, _ in packed]}).all()
+    taken: dict[int, int] = {row.id: row.series_id for row in rows}
     ours = [(settled, header) for settled, header in packed if settled.number in taken]
     if ours:
         uids = {uid for each, _ in ours for uid in (each.new.sop_instance_uid, each.new.original_sop_instance_uid)}
         require_not_waiting(connection, uids)
-        common = dict(connection.execute(_COMMON, {"rows": sorted(set(taken.values()))}).tuples().all())
+        found = connection.execute(_COMMON, {"rows": sorted(set(taken.values()))}).all()
+        common = {row.id: row.instance_attributes for row in found}
         placed = [
             Placed(each.new, header, taken[each.number], common[taken[each.number]], each.received_at)
             for each, header in ours

@@ -131,6 +131,7 @@ class NodeProcess:
         self.settle()
         with closing(self._database()) as database:
             names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            names = [name for name in names if name not in ("event", "sqlite_sequence")]
             return {name: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}  # noqa: S608
 
     def certificates(self) -> dict[str, dict[str, Any]]:
