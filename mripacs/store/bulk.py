@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, Table, insert, text
 
 from mripacs.core.model import NewInstance
 from mripacs.store import name_parts, schema
 from mripacs.store.database import Database
+from mripacs.store.engine import compact_json
 from mripacs.store.headers import digest, make_reference, pack, pack_alone
 from mripacs.store.rows import Values, instance_values, series_values, study_values
 from mripacs.store.seals import seal
@@ -24,9 +26,7 @@ _STUDY = insert(schema.study).returning(schema.study.c.id)
 _SERIES = insert(schema.series).returning(schema.series.c.id)
 _REFERENCE = insert(schema.header_reference).returning(schema.header_reference.c.id)
 _INSTANCE = insert(schema.instance).returning(schema.instance.c.id, sort_by_parameter_order=True)
-_UIDS, _HEADER, _PAYLOAD, _EVENT = (
-    insert(table) for table in (schema.instance_uid, schema.header, schema.payload, schema.event)
-)
+_NUMBERS = text("SELECT nextval('instance_id_seq') FROM generate_series(1, :count)")
 
 
 class BulkStore(Database):
@@ -67,9 +67,9 @@ def _write_series(connection: Connection, above: Values, study_uid: str, news: S
         own |= {"state": schema.STORED, **instance_values(new, values["instance_attributes"])}
         own["row_digest"] = seal(schema.instance, own, study_uid, str(values["series_instance_uid"]), reference_id)
         rows.append(own)
-    ids = connection.execute(_INSTANCE, rows).scalars().all()
+    ids = _write_instances(connection, rows)
     _write_parts(connection, list(zip(ids, news, strict=True)), packed, reference_id)
-    connection.execute(_EVENT, [_event(new, time) for new in news])
+    _write(connection, schema.event, [_event(new, time) for new in news])
 
 
 def _write_reference(
@@ -87,15 +87,36 @@ def _write_parts(
     connection: Connection, rows: Sequence[tuple[int, NewInstance]], packed: dict[bytes, bytes], reference_id: int
 ) -> None:
     uids = [(uid, row) for row, new in rows for uid in {new.sop_instance_uid, new.original_sop_instance_uid}]
-    connection.execute(_UIDS, [{"uid": uid, "instance_id": row} for uid, row in uids])
+    _write(connection, schema.instance_uid, [{"uid": uid, "instance_id": row} for uid, row in uids])
     headers = [
         {"instance_id": row, "reference_id": reference_id, "raw_length": len(new.header),
          "raw_digest": digest(new.header), "digest": digest(packed[new.header]), "data": packed[new.header]}
         for row, new in rows
     ]  # fmt: skip
-    connection.execute(_HEADER, headers)
+    _write(connection, schema.header, headers)
     payloads = [{"instance_id": row, "digest": digest(new.payload or b""), "data": new.payload} for row, new in rows]
-    connection.execute(_PAYLOAD, payloads)
+    _write(connection, schema.payload, payloads)
+
+
+def _write_instances(connection: Connection, rows: Sequence[Values]) -> list[int]:
+    """Their numbers, in the same order."""
+    if connection.dialect.name == "sqlite":
+        return list(connection.execute(_INSTANCE, rows).scalars())
+    ids = list(connection.execute(_NUMBERS, {"count": len(rows)}).scalars())
+    json = ({**row, "attributes": compact_json(row["attributes"])} for row in rows)
+    _write(connection, schema.instance, [{"id": number, **row} for number, row in zip(ids, json, strict=True)])
+    return ids
+
+
+def _write(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+    """Rows with the same columns each; by COPY on PostgreSQL, which takes a quarter of the time of inserts."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(insert(table), rows)
+        return
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({', '.join(rows[0])}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(tuple(row.values()))
 
 
 def _event(new: NewInstance, time: str) -> Values:
