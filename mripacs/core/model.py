@@ -382,7 +382,7 @@ class VerifyFinding:
     """Something `admin verify` found wrong."""
 
     sop_instance_uid: str
-    what: str  # the part: "payload", "header", "header reference", "pixels", "stability", "index"
+    what: str  # the part: "payload", "header", "header reference", "pixels", "stability", "index", "waiting object"
     detail: str
 
 

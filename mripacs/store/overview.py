@@ -67,14 +67,10 @@ class Overview(Database):
         with self._reading() as connection:
             return browsing.series_totals(connection, study_uid)
 
-    def _settle(self, selection: InstanceSelection) -> bool:
-        """Have what waits of a selection compressed before its instances are read; whether anything waited.
+    def _settle(self, selection: InstanceSelection) -> None:
+        """Have what waits of a selection compressed before its instances are read.
 
         One statement, 0.1 ms, where nothing does. Raises what the settler raises.
         """
-        if self.settler is None:
-            return False
-        numbers = self.waiting.named(selection)
-        if numbers:
+        if self.settler is not None and (numbers := self.waiting.named(selection)):
             self.settler(numbers)
-        return bool(numbers)

@@ -85,7 +85,8 @@ class Store(Overview):
         """The instance served or received under that SOP Instance UID; None when there is none."""
         with self._reading() as connection:
             found = reading.find_identity(connection, uid)
-        if found is None and self._settle(InstanceSelection(sop_instance_uids=(uid,))):
+        if found is None and self.settler is not None:
+            self._settle(InstanceSelection(sop_instance_uids=(uid,)))  # or another thread has just done it
             with self._reading() as connection:
                 found = reading.find_identity(connection, uid)
         return found
@@ -159,7 +160,8 @@ class Store(Overview):
         """
         with self._reading() as connection:
             found = reading.load_instance(connection, uid, self._references)
-        if found is None and self._settle(InstanceSelection(sop_instance_uids=(uid,))):
+        if found is None and self.settler is not None:
+            self._settle(InstanceSelection(sop_instance_uids=(uid,)))  # as above
             with self._reading() as connection:
                 found = reading.load_instance(connection, uid, self._references)
         if found is None:

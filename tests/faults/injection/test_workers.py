@@ -87,7 +87,9 @@ def test_a_worker_without_memory(tmp_path):
         no_more_memory(worker, 0)
         assert sender.send(2, rows=2500, columns=2500) == [0] * 2
         node.settle()
-        assert "a codec process died" in node.log or "MemoryError" in str([unpack(row["certificate"]) for row in node.certificates().values()])
+        assert "a codec process died" in node.log or "MemoryError" in str(
+            [unpack(row["certificate"]) for row in node.certificates().values()]
+        )
         with suppress(ProcessLookupError):  # where it lives still
             resource.prlimit(worker, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         before = set(node.certificates())
