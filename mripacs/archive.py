@@ -170,6 +170,11 @@ class Archive:
         """
         return self._ingest.accept(received)
 
+    @property
+    def acknowledges_received(self) -> bool:
+        """Whether `accept` needs no codec as long as the backlog has room."""
+        return self.settings.archive.acknowledge == "received"
+
     def compress_behind(self) -> None:
         """Compress what was accepted, here, on another process of the same owner or before a kill, until `close`."""
         self._behind.start()

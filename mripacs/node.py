@@ -63,12 +63,13 @@ class Node:
     def __enter__(self) -> Self:
         try:
             self._status.start()
-            self._archive.wait_until_ready()
             self._archive.compress_behind()
+            if not self._archive.acknowledges_received:
+                self._archive.wait_until_ready()  # else a sender's time-out runs while the codec is compiled
+            self._server.start()
+            self._archive.wait_until_ready()
             if self._web is not None:  # after the codec was compiled, so that its processes find it so
                 self._web.launch()
-            self._server.start()
-            if self._web is not None:
                 self._web.wait_until_ready()
             self._scrub.start()
             self._previews.start()

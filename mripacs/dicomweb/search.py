@@ -77,7 +77,8 @@ def _warnings(asked: Search, more: bool, offset: int) -> dict[str, str]:
 def _models(rows: Iterable[Mapping[str, str | int]], asked: Search, base: str) -> Iterator[bytes]:
     """Matches as JSON: what was asked for and is known, and all that is required, with or without a value.
 
-    Elements are written once for all rows that share their values: 100 instances took 18 ms with all that a search does, and take 3.
+    Elements are written once for all rows that share their values: 100 instances took 18 ms with all that a search
+    does, and take 3.
     """
     required = frozenset(REQUIRED[asked.query.level])
     tags = {keyword: f"{tag_of(keyword):08X}" for keyword in asked.keywords} | _OF_THE_NODE

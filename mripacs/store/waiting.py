@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, union_all
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from mripacs.core.errors import DamagedInstanceError
 from mripacs.core.model import IndexAttributes, InstanceSelection, Query, ReceivedObject, WaitingObject
@@ -29,6 +29,7 @@ from mripacs.store.writing import (
     find_or_add_series,
     find_or_add_study,
     now,
+    uid_of_series,
     uid_of_study,
 )
 
@@ -38,8 +39,16 @@ ATTEMPTS = 10  # of an instance whose reference is deleted meanwhile: each needs
 
 _waiting, _uid = schema.waiting.c, schema.instance_uid.c
 _study, _series = schema.study.c, schema.series.c
-_TAKEN = union_all(
-    select(_uid.uid).where(_uid.uid == bindparam("uid")), select(_waiting.uid).where(_waiting.uid == bindparam("uid"))
+# Whether the UID is taken, and where the object belongs, in one statement: most find study and series there.
+_PLACE = select(
+    select(_uid.uid).where(_uid.uid == bindparam("uid")).exists().label("stored"),
+    select(_waiting.uid).where(_waiting.uid == bindparam("uid")).exists().label("waits"),
+    select(_study.id).where(_study.study_instance_uid == bindparam("study")).scalar_subquery().label("study_id"),
+    select(_series.id)
+    .join(schema.study, _series.study_id == _study.id)
+    .where(_study.study_instance_uid == bindparam("study"), _series.series_instance_uid == bindparam("series"))
+    .scalar_subquery()
+    .label("series_id"),
 )
 _ADD = insert(schema.waiting).returning(_waiting.id)
 _LOAD = select(schema.waiting).where(_waiting.id == bindparam("row"))
@@ -133,10 +142,12 @@ def _write(
     """The rows of a waiting object; None when its UID is taken."""
     share_study(connection, uid_of_study(found))
     own_uids(connection, [received.sop_instance_uid])
-    if connection.execute(_TAKEN, {"uid": received.sop_instance_uid}).first() is not None:
+    names = {"uid": received.sop_instance_uid, "study": uid_of_study(found), "series": uid_of_series(found)}
+    place = connection.execute(_PLACE, names).one()
+    if place.stored or place.waits:
         return None
-    study_id = find_or_add_study(connection, found)
-    series_id, _ = find_or_add_series(connection, study_id, found)
+    study_id = place.study_id or find_or_add_study(connection, found)
+    series_id = place.series_id or find_or_add_series(connection, study_id, found)[0]
     row = {
         "series_id": series_id,
         "uid": received.sop_instance_uid,

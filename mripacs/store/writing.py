@@ -114,7 +114,7 @@ def find_or_add_study(connection: Connection, found: IndexAttributes) -> int:
 
 def find_or_add_series(connection: Connection, study_id: int, found: IndexAttributes) -> tuple[int, Attributes]:
     """Its row's number, and the attributes of its first instance."""
-    unique: Values = {"study_id": study_id, "series_instance_uid": _uid_of_series(found)}
+    unique: Values = {"study_id": study_id, "series_instance_uid": uid_of_series(found)}
     row = connection.execute(_FIND_SERIES, unique).first()
     if row is None:
         connection.execute(
@@ -134,7 +134,8 @@ def uid_of_study(found: IndexAttributes) -> str:
     return str(found.study["StudyInstanceUID"])
 
 
-def _uid_of_series(found: IndexAttributes) -> str:
+def uid_of_series(found: IndexAttributes) -> str:
+    """Series Instance UID, as above."""
     return str(found.series["SeriesInstanceUID"])
 
 
@@ -168,7 +169,7 @@ def _row(placed: Placed, reference_id: int | None) -> Values:
     new = placed.new
     values: Values = {"series_id": placed.series_id, "received_at": placed.received_at}
     values |= {"header_bytes": len(placed.header.data), "state": schema.STORED, **instance_values(new, placed.common)}
-    place = uid_of_study(new.attributes), _uid_of_series(new.attributes), reference_id
+    place = uid_of_study(new.attributes), uid_of_series(new.attributes), reference_id
     return {**values, "row_digest": seal(schema.instance, values, *place)}
 
 
