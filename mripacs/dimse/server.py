@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# How long one thread keeps the interpreter from others. While 16 associations store, 99 in 100 C-ECHOs with their
+# association are answered within 110 ms (5 ms, Python's own: 270 ms); the rate of storing is the same.
+SWITCH_INTERVAL_S = 0.0005
 CONNECTION_TIMEOUT_S = 30.0  # to a C-MOVE destination; without it the system's two minutes
 
 # pynetdicom logs identifiers (patient names) at INFO; our handlers log what happened, by UID.
@@ -60,6 +63,7 @@ class DicomServer:
     def start(self) -> None:
         """Begin to listen. Raises SettingsError when the address cannot be taken or a TLS file is wrong."""
         settings = self._settings
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         tls = server_context(settings.tls)
         destinations = routes(settings.destinations, settings.tls)
         syslog = syslog_of(self._archive.settings.log, settings.tls)
