@@ -8,10 +8,13 @@ from tests.e2e.objects import mr_object, written
 
 __all__ = ["mripacs"]  # a fixture of others
 
+LONG = "1.2.826.0.1.3680043.9.7."  # a UID that the copies' fit into
+
 
 def test_answers_while_associations_store(mripacs, tmp_path):
     for number in range(4):
-        written(mr_object(InstanceNumber=number), tmp_path / f"{number}.dcm")
+        uids = {"StudyInstanceUID": f"{LONG}100", "SeriesInstanceUID": f"{LONG}1"}
+        written(mr_object(InstanceNumber=number, **uids), tmp_path / f"{number}.dcm")
     found = mripacs("bench", "busy", tmp_path, "--associations", "4", "--seconds", "3", "--json").json
     (ours,) = found["servers"]
     assert ours["stored"] > 0

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from mripacs.cli.node_bench import scu
 from mripacs.cli.node_bench.samples import Samples
@@ -64,21 +65,28 @@ def measure(
     ours, theirs = context.Pipe()
     senders = context.Process(target=_store, args=(theirs, server.entity, folders, associations), daemon=True)
     senders.start()
+    theirs.close()  # so that the end of the senders is seen
     try:
-        if not ours.poll(START_S):
-            raise PeerError("the senders do not start")
-        ours.recv()
+        _told(ours, START_S, "the senders do not start")
         began = time.perf_counter()
         answers = _probe(server, health_path, began + seconds)
         took = time.perf_counter() - began
         ours.send("stop")
-        if not ours.poll(STOP_S):
-            raise PeerError(f"{server.name} still keeps senders waiting after {STOP_S:.0f} s")
-        stored, refused = ours.recv()
+        stored, refused = _told(ours, STOP_S, f"{server.name} still keeps senders waiting after {STOP_S:.0f} s")
     finally:
         senders.terminate()
         senders.join()
     return Busy(took, stored, refused, answers)
+
+
+def _told(pipe: Connection, seconds: float, otherwise: str) -> Any:
+    """What the senders say next. Raises PeerError when they say nothing, or have ended."""
+    try:
+        if pipe.poll(seconds):
+            return pipe.recv()
+    except EOFError as error:
+        raise PeerError("the senders ended: are there files of one series of two?") from error
+    raise PeerError(otherwise)
 
 
 def _probe(server: Running, health_path: str | None, end: float) -> dict[str, Answers]:
