@@ -103,7 +103,7 @@ def write_part10(outgoing: Outgoing) -> bytes:
 
 @lru_cache(256)
 def _constant_meta(sop_class_uid: str, transfer_syntax: str) -> tuple[bytes, bytes]:
-    """File meta information before and behind the instance's UID: files of a series share it, 4 us a file instead of 15."""
+    """File meta information before and behind the instance's UID, kept for a series: 4 us a file instead of 15."""
     before = (
         Element(0x00020001, "OB", b"\0\1"),
         Element(MEDIA_STORAGE_SOP_CLASS_UID, "UI", sop_class_uid.encode()),

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass
 
 from mripacs.core import metrics
-from mripacs.core.errors import MripacsError, UnknownInstanceError
+from mripacs.core.errors import MripacsError, StoreUnavailableError, UnknownInstanceError
 from mripacs.core.model import InstanceIdentity, InstanceSelection, Outgoing
 from mripacs.retrieve.fetch import Retrieve
 from mripacs.retrieve.finishing import Outcome
@@ -113,7 +113,10 @@ class _Window:
             self._begin(index)
         batch, place = self._under_way.pop(index)
         self._fill()
-        return batch.result()[place]
+        try:
+            return batch.result()[place]
+        except CancelledError:
+            return _closing()
 
     def cancel(self) -> None:
         """Begin nothing more; what runs ends by itself."""
@@ -148,5 +151,12 @@ class _Window:
 
     def _submit(self, indices: list[int]) -> None:
         job = self._ahead.retrieve.finishing.finish_many
-        batch = self._ahead.executor.submit(job, [self._page[index] for index in indices])
+        try:
+            batch = self._ahead.executor.submit(job, [self._page[index] for index in indices])
+        except RuntimeError as error:  # what an executor says that was shut down
+            raise _closing() from error
         self._under_way |= {index: (batch, place) for place, index in enumerate(indices)}
+
+
+def _closing() -> StoreUnavailableError:
+    return StoreUnavailableError("the archive is being closed")

@@ -30,7 +30,6 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.reduction import DupFd
 from typing import Any, Self
 
 _HEAD = struct.Struct("<Q")
@@ -72,6 +71,8 @@ class Ring:
 
     def __reduce__(self) -> tuple[Callable[..., Ring], tuple[Any, int]]:
         """For a process that is being spawned: the same memory."""
+        from multiprocessing.reduction import DupFd  # noqa: PLC0415 - not on every system, as fcntl
+
         return _attached, (DupFd(self._descriptor), self._capacity)
 
     def get(self, key: bytes) -> tuple[bytes, bytes] | None:

@@ -17,7 +17,13 @@ from pydicom.uid import generate_uid
 
 import mripacs
 from mripacs.archive import Archive
-from mripacs.core.errors import DamagedInstanceError, MripacsError, UnknownInstanceError, WorkerLostError
+from mripacs.core.errors import (
+    DamagedInstanceError,
+    MripacsError,
+    StoreUnavailableError,
+    UnknownInstanceError,
+    WorkerLostError,
+)
 from mripacs.core.model import InstanceIdentity
 from mripacs.ingest import workers as ingest_workers
 from mripacs.ingest.workers import ProcessWorkers
@@ -245,3 +251,21 @@ def test_a_look_elsewhere_ends_the_first(archive: Archive, identities: list[Inst
     executor.shutdown(wait=True)
     expected = [*identities[1 : 1 + BATCH], *identities[-2:]]
     assert counting.started == [each.sop_instance_uid for each in expected]
+
+
+def test_an_archive_that_closes_says_so(archive: Archive, identities: list[InstanceIdentity]) -> None:
+    """No foreign error: neither for what waited for a thread nor for what none takes any more."""
+    reader = reading(archive, Counting().run)
+    busy = threading.Event()
+    for _ in range(BATCHES):
+        reader.executor.submit(busy.wait, 30)
+    outcomes: list[object] = []
+    waiting = threading.Thread(target=lambda: outcomes.append(next(reader.read(identities)).outcome))
+    waiting.start()
+    time.sleep(0.1)
+    reader.executor.shutdown(wait=False, cancel_futures=True)
+    waiting.join(10)
+    busy.set()
+    assert isinstance(outcomes[0], StoreUnavailableError)
+    with pytest.raises(StoreUnavailableError):
+        next(reader.read(identities))
