@@ -28,7 +28,6 @@ class DirectHandler(RequestHandler):
         acceptor.maximum_length = entity.maximum_pdu_size
         acceptor.ae_title = server.ae_title
         acceptor.address_info = numeric_address(server.server_address)
-        acceptor.implementation_class_uid = entity.implementation_class_uid
         acceptor.implementation_version_name = entity.implementation_version_name
         acceptor.supported_contexts = list(server.contexts)
         association.requestor.address_info = numeric_address(self.client_address)

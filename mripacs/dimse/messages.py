@@ -150,7 +150,7 @@ def _send_msg(self: DIMSEServiceProvider, primitive: Any, context_id: int) -> No
         _plain_send_msg(self, primitive, context_id)
         return
     if isinstance(self.dul, DirectUpperLayer) and self.dul.is_unwatched():
-        content = dataset.getbuffer() if dataset else b""
+        content = dataset.getvalue() if dataset else b""  # shared, not copied, unlike getbuffer
         later = isinstance(primitive, C_GET) and primitive.Status == PENDING  # a C-STORE or the end follows at once
         self.dul.write(pdus(context_id, command, content, self.maximum_pdu_size), later=later)
         return

@@ -1,4 +1,4 @@
-"""Replies reach the thread that asked, on associations that we request.
+"""Replies reach the thread that asked, on associations that pynetdicom requests for a C-MOVE of ours as a plug-in.
 
 pynetdicom's reactor pauses while a request is under way, but a thread that is switched out between its waking up and
 its saying so takes the reply for a request of the peer's, drops it ("Received unexpected C-STORE service message"), and
