@@ -11,6 +11,7 @@ P-DATA of an established association goes to the DIMSE provider without pynetdic
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import struct
 import time
@@ -97,7 +98,8 @@ class PduReader:
                 self._dul.socket.socket.shutdown(socket.SHUT_RDWR)
 
     def _read_pdu(self, connection: socket.socket) -> None:
-        deadline = time.monotonic() + (connection.gettimeout() or 0)
+        seconds = connection.gettimeout()
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
         while len(self._ahead) < HEADER.size:
             self._ahead += _some(connection, AHEAD_BYTES)
             _check(len(self._ahead) >= HEADER.size, deadline)

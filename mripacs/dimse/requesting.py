@@ -14,6 +14,7 @@ from typing import Any
 
 from pynetdicom import AE, evt
 from pynetdicom._globals import MODE_REQUESTOR
+from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation
 
@@ -29,6 +30,11 @@ Handlers = Sequence[tuple[evt.EventType, Callable[..., object]]]
 
 class DirectEntity(AE):
     """An application entity whose requested associations are `DirectAssociation`s."""
+
+    @property
+    def active_associations(self) -> list[Association]:
+        """Those that its servers serve: what `shutdown` aborts. They are no threads that could be found as such."""
+        return [association for server in self._servers for association in server.active_associations]
 
     def associate(
         self,

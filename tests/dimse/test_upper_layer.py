@@ -161,6 +161,32 @@ def test_another_thread_aborts():
         assert time.monotonic() - started < 2
 
 
+def test_the_end_of_the_entity_aborts_what_it_serves():
+    with listening() as (port, associations):
+        kept = [raw(port, Verification) for _ in range(2)]
+        until(lambda: len(associations) == 2)
+        assert associations[0].ae.active_associations == associations
+        for association in associations[0].ae.active_associations:  # what AE.shutdown does first
+            association.abort()
+        assert [bench.read_pdu(each._incoming)[0] for each in kept] == [7, 7]
+        until(lambda: not associations[0].ae.active_associations)
+    assert "for assoc in self.active_associations" in source_of(ApplicationEntity.shutdown)
+
+
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_a_pdu_that_comes_in_pieces(timeout):
+    with listening() as (port, associations):
+        association = raw(port, Verification)
+        until(lambda: associations)
+        associations[0].dul.socket.socket.settimeout(timeout)
+        message = association.message(association.context(Verification), ECHO)
+        for piece in (message[:3], message[3:20], message[20:-1], message[-1:]):
+            time.sleep(0.05)
+            association.send(piece)
+        assert fields.number_of(association.receive().command, fields.STATUS) == 0
+        association._socket.close()
+
+
 def test_an_association_that_idles_is_aborted():
     with listening([(evt.EVT_ACCEPTED, lambda event: setattr(event.assoc, "network_timeout", 0.3))]) as (port, made):
         association = raw(port, Verification)
