@@ -16,8 +16,8 @@ from tests.store.examples import new_instance
 SEED = 20250
 # Beside letters: what SQL patterns take as something else, case that folds, and ends of the range of code points.
 LETTERS = "aabbcé山田やЖß^^ '-[]%_\\\ud7ff\ue000\U0010ffff"
-NAMES = 90
-PATTERNS = 400
+NAMES = 60
+PATTERNS = 200
 
 
 def made_up_name(chance: random.Random) -> str:

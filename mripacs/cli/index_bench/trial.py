@@ -20,13 +20,14 @@ from mripacs.store.bulk import BulkStore
 from mripacs.store.dissection import Dissection
 from mripacs.store.scratch import scratch_database
 
+SMALL, LARGE, EMPTY = "small", "large", "empty"
 STUDIES_AT_ONCE = 20  # of a transaction that fills: 2000 instances
 ROUNDS = 11  # of each question, small and large in turn
 ADDED, ADDED_AT_ONCE = 400, 40  # real additions: 400 to each archive, 40 in turn
 OPENINGS = 5
-FIRST_ASKED = 60  # study, of those that each archive holds
-LEAST_STUDIES = FIRST_ASKED + ROUNDS + 1
-SMALL, LARGE, EMPTY = "small", "large", "empty"
+# Studies that each archive holds, others for each: what one was asked makes no statement ready for the other.
+FIRST_ASKED = {SMALL: 60, LARGE: 60 + ROUNDS + 1}
+LEAST_STUDIES = FIRST_ASKED[LARGE] + ROUNDS + 1
 
 
 class Track(Protocol):
@@ -58,6 +59,7 @@ class Found:
     adding: dict[str, list[float]] = field(default_factory=dict)  # of each turn
     opening: dict[str, list[float]] = field(default_factory=dict)
     serving: dict[str, list[float]] = field(default_factory=dict)
+    serving_processor: dict[str, list[float]] = field(default_factory=dict)
     filling: dict[str, float] = field(default_factory=dict)
     parts: Mapping[str, int] = field(default_factory=dict)
 
@@ -68,6 +70,8 @@ def run(small: Size, large: Size, server: str | None, folder: Path, *, serve: bo
     serve : also start whole nodes, which takes ten seconds.
     """
     found = Found()
+    if serve:
+        starting.compile_codec()
     with _databases(server, folder) as urls:
         for name, size in ((SMALL, small), (LARGE, large)):
             began = time.perf_counter()
@@ -81,7 +85,9 @@ def run(small: Size, large: Size, server: str | None, folder: Path, *, serve: bo
         for name in (EMPTY, LARGE) * OPENINGS:
             found.opening.setdefault(name, []).append(starting.open_archive(urls[name]))
         for name in (EMPTY, LARGE) * (2 if serve else 0):
-            found.serving.setdefault(name, []).append(starting.serve(urls[name], folder / "node"))
+            elapsed, processor = starting.serve(urls[name], folder / "node")
+            found.serving.setdefault(name, []).append(elapsed)
+            found.serving_processor.setdefault(name, []).append(processor)
     return found
 
 
@@ -102,7 +108,10 @@ def _ask(found: Found, archives: Mapping[str, tuple[str, Size]], track: Track) -
     """Each turn asks for another study, patient or instance, so that what was read once is no help."""
     with ExitStack() as stack:
         opened = {name: stack.enter_context(Store.open(url)) for name, (url, _) in archives.items()}
-        places = {name: [_place(size, turn) for turn in range(ROUNDS + 1)] for name, (_, size) in archives.items()}
+        places = {
+            name: [_place(size, FIRST_ASKED[name] + turn) for turn in range(ROUNDS + 1)]
+            for name, (_, size) in archives.items()
+        }
         for number in track(range(len(QUESTIONS)), "asking"):
             question = QUESTIONS[number]
             seconds: dict[str, list[float]] = {name: [] for name in opened}
@@ -120,8 +129,8 @@ def _asked(store: Store, question: Question, place: Place) -> tuple[float, int]:
     return time.perf_counter() - began, rows
 
 
-def _place(size: Size, turn: int) -> Place:
-    news = synthetic.study(FIRST_ASKED + turn, size.of_study)
+def _place(size: Size, number: int) -> Place:
+    news = synthetic.study(number, size.of_study)
     middle = news[len(news) // 2]
     attributes = {**middle.attributes.patient, **middle.attributes.study}
     return Place(size.studies, size.instances, attributes, middle.sop_instance_uid)
