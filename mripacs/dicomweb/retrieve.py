@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -74,6 +75,8 @@ async def instances(request: Request) -> Response:
         content = await in_thread(_file, archive, identity, form)
         return Response(content, headers=headers, media_type=form.content_type)
     parts = _parts(archive, chosen, base_of(request))
+    if "instance" in request.path_params:  # one that is deleted meanwhile is answered with 404, not with half a body
+        parts = chain([await in_thread(next, parts)], parts)
     return MultipartResponse(parts, DICOM, 200 if len(chosen) == len(found) else 206, headers)
 
 
