@@ -20,6 +20,7 @@ def serving(folder: Path, flags: dict) -> Iterator[tuple[DicomServer, Archive]]:
     merged["dimse"] = {"port": 0, **flags.get("dimse", {})}
     with Archive.open(settings=load_settings(flags=merged, environment={})) as archive:
         server = DicomServer(archive)
+        archive.compress_behind()
         server.start()
         try:
             yield server, archive

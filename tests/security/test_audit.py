@@ -163,7 +163,7 @@ def test_without_syslog_only_the_database_knows(serve, tmp_path):
     peer = Peer("127.0.0.1", server.port)
     send(peer)
     list(client.find(peer, "STUDY", {"Modality": "MR"}))
-    assert len(events(tmp_path, "store")) == 1
+    assert len(wait_for_event(tmp_path, "store")) == 1
     assert wait_for_event(tmp_path, "query")[0][0] == "MRIPACS-SCU"
 
 
