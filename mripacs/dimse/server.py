@@ -18,6 +18,7 @@ from mripacs.audit.trail import AuditTrail
 from mripacs.core import metrics
 from mripacs.core.errors import SettingsError
 from mripacs.core.tls_contexts import server_context
+from mripacs.dimse import arenas
 from mripacs.dimse.access import AccessControl
 from mripacs.dimse.audited import audited
 from mripacs.dimse.connections import Connections
@@ -64,6 +65,7 @@ class DicomServer:
         """Begin to listen. Raises SettingsError when the address cannot be taken or a TLS file is wrong."""
         settings = self._settings
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        arenas.limit()
         tls = server_context(settings.tls)
         destinations = routes(settings.destinations, settings.tls)
         syslog = syslog_of(self._archive.settings.log, settings.tls)
