@@ -386,6 +386,7 @@ def test_what_accepting_and_requesting_save_is_still_spent():
 
 
 def test_find_is_served_by_this_method():
+    find_scp.install()
     assert "_c_find_scp(" in source_of(QueryRetrieveServiceClass.SCP)
     assert "EVT_C_FIND" in source_of(ServiceClass._c_find_scp)
     assert QueryRetrieveServiceClass._c_find_scp is find_scp._find_scp

@@ -16,12 +16,20 @@ from tests.faults.crowd import node_and_workers
 from tests.fuzz.memory import resident_bytes
 
 # What is kept at hand is small here: its 128 MB fill for longer than the test lasts, which looks like growth.
-CONFIG = "[archive]\nrecent_bytes = 16777216\n[dimse]\nmax_associations = 100\nmax_associations_per_peer = 100\n[web]\nenabled = false\n"
+CONFIG = """
+[archive]
+recent_bytes = 16777216
+[dimse]
+max_associations = 100
+max_associations_per_peer = 100
+[web]
+enabled = false
+"""
 SENDERS = 16
 KEPT = 64
 EACH = 150_000  # bytes of an association that waits for its next request; 31 KB measured
-# Over 2400 instances after the first 800: 1.13 measured, 1.18 without `mripacs.dimse.arenas`. Associations alone, with a
-# handler that keeps nothing, take 1.04 over 6400: the rest is what compressing behind leaves in the heaps.
+# Over 2400 instances after the first 800: 1.13 measured, 1.18 without `mripacs.dimse.arenas`. Associations alone, with
+# a handler that keeps nothing, take 1.04 over 6400: the rest is what compressing behind leaves in the heaps.
 STORING = 1.15
 AFTERWARDS = 1.05  # resident memory at the end, of what it is after the first hundreds
 
