@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection
 
 from mripacs.core.errors import StoreError
+from mripacs.store.failures import is_busy
 
 Result = TypeVar("Result")
 MOST = 32  # writes of one transaction: readers of SQLite's log and the last of them wait for all
@@ -56,6 +57,8 @@ class Together:
                 for each in writes:
                     each.result = each.write(connection)
         except StoreError as error:  # the database's: it would meet each of them
+            if is_busy(error):  # so it would those that waited behind them: nobody waits twice as long
+                writes += [self._gathered.popleft() for _ in range(len(self._gathered))]
             self._fail(writes, error)
         except BaseException as error:  # noqa: BLE001 - one write's: the others are done without it
             if len(writes) == 1:
