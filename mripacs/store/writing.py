@@ -155,12 +155,7 @@ def insert_instances(connection: Connection, placed: Sequence[Placed]) -> None:
     connection.execute(_UIDS, [{"uid": uid, "instance_id": row} for uid, row in named])
     together = list(zip(ids, placed, references, strict=True))
     connection.execute(_HEADER, [_header_row(row, each, reference) for row, each, reference in together])
-    payloads = [
-        {"instance_id": row, "digest": digest(payload), "data": payload}
-        for row, each, _ in together
-        if (payload := each.new.payload) is not None
-    ]
-    if payloads:
+    if payloads := _payload_rows(ids, placed):
         connection.execute(_PAYLOAD, payloads)
     connection.execute(_EVENT, [_stored_event(each) for each in placed])
 
@@ -171,6 +166,15 @@ def _row(placed: Placed, reference_id: int | None) -> Values:
     values |= {"header_bytes": len(placed.header.data), "state": schema.STORED, **instance_values(new, placed.common)}
     place = uid_of_study(new.attributes), uid_of_series(new.attributes), reference_id
     return {**values, "row_digest": seal(schema.instance, values, *place)}
+
+
+def _payload_rows(ids: Sequence[int], placed: Sequence[Placed]) -> list[Values]:
+    payloads = [(row, each.new.payload) for row, each in zip(ids, placed, strict=True)]
+    return [
+        {"instance_id": row, "digest": digest(payload), "data": payload}
+        for row, payload in payloads
+        if payload is not None
+    ]
 
 
 def _header_row(instance_id: int, placed: Placed, reference_id: int | None) -> Values:

@@ -11,7 +11,8 @@ import time
 from mripacs.archive import Archive
 from mripacs.cli.app import main
 from mripacs.dimse import handlers, statuses
-from mripacs.store import Store, writing
+from mripacs.retrieve.ahead import Fetched
+from mripacs.store import Store, waiting, writing
 
 BROKEN = "BROKEN"
 DELAY_S = 1.5  # how late the faulty nodes write: long enough for a kill to come between
@@ -36,28 +37,23 @@ def acknowledge_before_commit() -> None:
 
 def index_before_payload() -> None:
     """The rows of the index in one commit, the payload in another."""
-    plain_add, plain_blobs = Store.add, writing._add_blobs
+    plain_rows, plain_init, stores = writing._payload_rows, Store.__init__, []
 
-    def add_blobs(connection, instance_id, new, packed, reference_id):
-        plain_blobs(connection, instance_id, dataclasses.replace(new, payload=None), packed, reference_id)
+    def init(store, *arguments):
+        plain_init(store, *arguments)
+        stores.append(store)
 
-    def add(store, new):
-        added = plain_add(store, new)
+    def later(rows):
+        time.sleep(DELAY_S)
+        with stores[-1]._writing() as connection:
+            connection.execute(writing._PAYLOAD, rows)
 
-        def later():
-            time.sleep(DELAY_S)
-            with store._writing() as connection:
-                number = connection.exec_driver_sql(
-                    "SELECT instance_id FROM instance_uid WHERE uid = ?", (new.sop_instance_uid,)
-                ).scalar_one()
-                row = {"instance_id": number, "digest": writing.digest(new.payload), "data": new.payload}
-                connection.execute(writing._PAYLOAD, row)
+    def no_rows_yet(ids, placed):
+        if rows := plain_rows(ids, placed):
+            threading.Thread(target=later, args=[rows], daemon=True).start()
+        return []
 
-        if new.payload is not None:
-            threading.Thread(target=later, daemon=True).start()
-        return added
-
-    writing._add_blobs, Store.add = add_blobs, add
+    writing._payload_rows, Store.__init__ = no_rows_yet, init
 
 
 def drop_some() -> None:
@@ -72,14 +68,14 @@ def drop_some() -> None:
 
 def alter_a_pixel() -> None:
     """One bit of the last bytes of what leaves is another."""
-    plain = Archive.fetch_encoded
+    plain = Fetched.encoded
 
-    def fetch(archive, uid, accepted=None):
-        outgoing = plain(archive, uid, accepted)
+    def encoded(fetched, accepted=None):
+        outgoing = plain(fetched, accepted)
         altered = outgoing.dataset[:-9] + bytes([outgoing.dataset[-9] ^ 0x40]) + outgoing.dataset[-8:]
         return dataclasses.replace(outgoing, dataset=altered)
 
-    Archive.fetch_encoded = fetch
+    Fetched.encoded = encoded
 
 
 def alter_before_storing() -> None:
@@ -107,22 +103,22 @@ def lose_updates() -> None:
         if next(numbers) % ONE_IN:
             plain(*arguments)
 
-    writing.count_one_more = count
+    writing.count_one_more = waiting.count_one_more = count
 
 
 def remember_for_ever() -> None:
     """What was found or fetched once is found and fetched again, whatever became of it."""
-    for name in ("select", "fetch_encoded"):
-        setattr(Archive, name, _remembering(getattr(Archive, name)))
+    Archive.select = _remembering(Archive.select, lambda archive, selection: repr(selection))
+    Fetched.encoded = _remembering(Fetched.encoded, lambda fetched, *_: fetched.identity.sop_instance_uid)
 
 
-def _remembering(plain):
+def _remembering(plain, key_of):
     answers = {}
 
-    def answer(archive, *arguments):
-        key = repr(arguments)
+    def answer(*arguments):
+        key = key_of(*arguments)
         if key not in answers:
-            answers[key] = plain(archive, *arguments)
+            answers[key] = plain(*arguments)
         return answers[key]
 
     return answer

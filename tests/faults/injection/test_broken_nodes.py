@@ -28,22 +28,23 @@ database.Turns.__init__.__defaults__ = (2,)
 """
 CUT_SHORT = """
 import dataclasses
-from mripacs.ingest import receive
-plain = receive.keep_verbatim
-receive.keep_verbatim = lambda job, why: plain(dataclasses.replace(job, dataset=job.dataset[:-2] + b"??"), why)
+from mripacs.ingest import coding
+plain = coding.keep_verbatim
+coding.keep_verbatim = lambda job, why: plain(dataclasses.replace(job, dataset=job.dataset[:-2] + b"??"), why)
 """
 REFUSED = """
 from mripacs.core.errors import StoreUnavailableError
-from mripacs.ingest import receive
+from mripacs.ingest import coding
 def refuse(job, why):
     raise StoreUnavailableError("the codec does not work")
-receive.keep_verbatim = refuse
+coding.keep_verbatim = refuse
 """
 DYING = """
 import os, threading
 from mripacs.dimse import receiving, statuses
 threading.excepthook = statuses.failure = receiving.BoundedDimse._abort = lambda *_: os._exit(1)
 """
+COMPRESSED_FIRST = '[archive]\nacknowledge = "compressed"\n'  # what fails behind waits, and would be waited for
 WALL_CLOCK = "from mripacs.dimse import timers\ntimers.install = lambda: None\n"
 
 
@@ -82,7 +83,7 @@ def test_failures_of_postgresql_that_are_acknowledged(broken, server):
 @pytest.mark.parametrize("code", [CUT_SHORT, REFUSED], ids=["altered", "refused"])
 def test_objects_that_suffer_from_dying_workers(broken, code):
     with pytest.raises(AssertionError):
-        assert_dying_workers_cost_nothing(broken(code).start())
+        assert_dying_workers_cost_nothing(broken(code, config=COMPRESSED_FIRST).start())
 
 
 def test_a_node_that_dies_of_an_object_without_memory(broken):
