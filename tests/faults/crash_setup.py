@@ -11,6 +11,7 @@ from mripacs.cli.crash.trial import CrashTest, Loss
 from mripacs.dimse.client import Peer
 from mripacs.retrieve.verify import verify_instance
 from mripacs.store import Store, repairs
+from tests.e2e.node_process import SETTLE_TIMEOUT_S, wait_until
 from tests.faults.crash_node import EXACT, LOSSY, CrashNode
 from tests.faults.crash_senders import own, sent_as_they_are, storescu
 
@@ -25,6 +26,7 @@ class Inside:
 
     def __call__(self, ledger):
         with Store.open(self.node.url, create=False) as store:
+            wait_until_compressed(store)
             losses = [Loss("inside", found.sop_instance_uid, found.detail) for found in store.check_references()]
             losses += [Loss("orphan", "", words) for words in orphans(store)]
             for uid, sample in ledger.offered.items():
@@ -40,6 +42,11 @@ class Inside:
         digest = hashlib.sha256(sample.received().dataset).hexdigest()
         if uid in sent_as_they_are and identity.certificate.received_digest != digest:
             yield Loss("inside", uid, "the certificate is of other bytes")
+
+
+def wait_until_compressed(store):
+    """Return when a running node has compressed all that it acknowledged."""
+    wait_until(lambda: store.waiting.totals()[0] == 0, SETTLE_TIMEOUT_S, "compressing what was acknowledged")
 
 
 def orphans(store):

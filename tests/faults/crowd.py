@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from mripacs.dimse import client
 from mripacs.store import Store
 from tests.e2e.node_process import children_of
-from tests.faults.crash_setup import orphans
+from tests.faults.crash_setup import orphans, wait_until_compressed
 from tests.fuzz.memory import resident_bytes
 
 
@@ -25,12 +25,14 @@ def send(peer, samples):
 def inconsistencies(url):
     """What the archive's own checks find between rows, and what belongs to nothing."""
     with Store.open(url, create=False) as store:
+        wait_until_compressed(store)
         return [str(found) for found in store.check_references()] + orphans(store)
 
 
 def stored_originals(url):
     """How often each original UID is stored."""
     with Store.open(url, create=False) as store:
+        wait_until_compressed(store)
         return sorted(store.identify(uid).original_sop_instance_uid for uid in store.iterate_uids())
 
 
