@@ -24,7 +24,7 @@ MAX_REFERENCE_BYTES = 1 << 20  # loading a longer dictionary costs more time tha
 MAX_REFERENCES = 4  # of a series and transfer syntax; all are tried
 POOR_RATIO = 0.25  # in a series of one kind the worst is 0.13 (GE) and 0.17 (Canon); another kind in it gives 0.8
 POOR_BYTES = 2048  # a further reference costs a row and 3 to 15 KB: small losses are not worth it
-CACHE_BYTES = 64 << 20
+CACHE_BYTES = 16 << 20  # a thousand series under way at once
 NO_CONTENT_SIZE = -1  # what zstandard answers for frames without it, as all of ours are
 MAX_RAW_BYTES = 1 << 32  # no header is longer: a larger number is damage, and must not be allocated
 
