@@ -65,7 +65,7 @@ def test_an_association_that_waits_costs_little(node, entity, record):
         for association in kept:
             scu.echo_over(association)
         each = (resident_bytes(node.process.pid) - before) / KEPT
-        assert threads_of(node) == threads + KEPT
+        assert threads_of(node) <= threads + KEPT
         record(f"{KEPT} associations kept", f"{each / 1000:.0f} KB each")
         assert each < EACH
     wait_until(lambda: threads_of(node) <= threads, 10, "the threads' end")
