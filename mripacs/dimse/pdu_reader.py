@@ -5,7 +5,7 @@ pynetdicom reads as many bytes as a PDU announces, 4 GiB if need be, and waits f
 would end a thread; both are replaced on each association. A test fails when a new version moves either.
 
 P-DATA of an established association goes to the DIMSE provider without pynetdicom's PDU and item objects, which take
-0.1 ms a PDU and copy its bytes five times, unless somebody listens to what they would see.
+11 us for a PDU of 100 KB where it now takes 1, and three queues, unless somebody listens to what they would see.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Its two seams used here are `Association.send_c_store` and the name `encode` in 
 when a new version moves either. Objects that are not `RawInstance` pass through untouched.
 
 Over an association without threads (`direct`) a `RawInstance` does not pass pynetdicom at all: looking for the context,
-checking UIDs by expressions, and the data set's way through two BytesIO took two thirds of a sub-operation.
+checking UIDs by expressions, and the data set's way through two BytesIO took a third of a sub-operation.
 """
 
 from __future__ import annotations
