@@ -1,7 +1,7 @@
 """Associations that we ask for, without threads of their own (`direct`): C-MOVE's, reports', and those of our clients.
 
 `AE.associate` copies contexts deeply, asks the resolver for addresses that are numbers, and starts two threads: 1.9 ms
-of processor time and 8.8 by the clock with its release, here 0.7 and 0.7. It is the seam; arguments and results are its own.
+of processor time and 8.8 by the clock with its release, here 0.7 and 0.7. It is the seam; its arguments are kept.
 """
 
 from __future__ import annotations
