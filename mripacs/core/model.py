@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -304,7 +304,7 @@ class Acknowledged:
     """The answer for an object that is durable, compressed already or not."""
 
     disposition: Disposition
-    lossy: bool  # what is served is, or as far as the policy says will be, another instance
+    lossy: Callable[[], bool]  # whether what is served is, or as far as the policy says will be, another instance
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Outcome:
     @classmethod
     def of(cls, answer: Acknowledged, sop_class_uid: str, sop_instance_uid: str, study: str, series: str) -> Self:
         """It is stored."""
-        return cls(sop_class_uid, sop_instance_uid, study, series, answer.lossy)
+        return cls(sop_class_uid, sop_instance_uid, study, series, answer.lossy())
 
     @classmethod
     def failed(cls, error: MripacsError, sop_class_uid: str = "", sop_instance_uid: str = "") -> Self:

@@ -64,11 +64,10 @@ class Ingest:
         with _watched(received):
             inspected = inspect(received, self.policy, self.limits)
             if self.behind.take(received, inspected):
-                expected = inspected.decision.tier is Tier.KWAVELET
-                return Acknowledged(Disposition.STORED, expected)
+                return Acknowledged(Disposition.STORED, lambda: inspected.decision.tier is Tier.KWAVELET)
             receipt = self._receive(received, inspected)
         tell(received, receipt)
-        return Acknowledged(receipt.disposition, receipt.certificate.lossy)
+        return Acknowledged(receipt.disposition, lambda: receipt.certificate.lossy)
 
     def _receive(self, received: ReceivedObject, inspected: Inspected) -> Receipt:
         for _ in range(ATTEMPTS):

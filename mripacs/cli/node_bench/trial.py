@@ -15,7 +15,7 @@ from mripacs.cli.node_bench.servers import Running
 from mripacs.cli.node_bench.sink import MoveSink
 from mripacs.cli.web_peers import connection
 
-SETTLE_POLL_S = 0.02
+SETTLE_POLL_S = 0.1
 
 
 @dataclass(slots=True)
