@@ -141,7 +141,7 @@ def test_each_status_of_c_store_is_listed(error, document, port, archive, monkey
     def store(_):
         raise error("made by a test")
 
-    monkeypatch.setattr(archive, "store", store)
+    monkeypatch.setattr(archive, "accept", store)
     dataset = mr_object()
     association = AE().associate("127.0.0.1", port, contexts=[build_context(MR_IMAGE, "1.2.840.10008.1.2.1")])
     dataset.file_meta = FileMetaDataset()

@@ -6,13 +6,14 @@ import queue
 import socket
 import sqlite3
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from pynetdicom import AE, evt
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 from mripacs.core.errors import StoreFullError
@@ -27,21 +28,31 @@ LOSSLESS = {"ImageType": ["ORIGINAL", "PRIMARY", "PHASE MAP"]}  # the shipped ru
 
 
 class Requestor:
-    """A storage commitment SCU: `reports` are (event type, information) as they come, on whichever association."""
+    """A storage commitment SCU: `reports` are (event type, information) as they come, on whichever association.
+
+    They are told once their answer has left: a release or request of the test's own thread must not come between.
+    """
 
     def __init__(self, title="ASKER"):
         self.title, self.reports, self.status = title, queue.Queue(), 0x0000
+        self._answered = queue.Queue()
+        self._handlers = [(evt.EVT_N_EVENT_REPORT, self.handle_report), (evt.EVT_PDU_SENT, self._tell)]
 
     def handle_report(self, event):
-        self.reports.put((event.event_type, event.event_information))
+        self._answered.put((event.event_type, event.event_information))
         return self.status, None
+
+    def _tell(self, event):
+        if isinstance(event.pdu, P_DATA_TF):
+            with suppress(queue.Empty):
+                self.reports.put(self._answered.get_nowait())
 
     @contextmanager
     def associated(self, port):
         entity = AE(ae_title=self.title)
         for context in (PUSH, Verification):
             entity.add_requested_context(context)
-        association = entity.associate("127.0.0.1", port, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self.handle_report)])
+        association = entity.associate("127.0.0.1", port, evt_handlers=self._handlers)
         assert association.is_established
         try:
             yield association
@@ -53,8 +64,7 @@ class Requestor:
         """Its own server, for reports on a new association."""
         entity = AE(ae_title=self.title)
         entity.add_supported_context(PUSH, scu_role=True, scp_role=True)
-        handlers = [(evt.EVT_N_EVENT_REPORT, self.handle_report)]
-        server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls)
+        server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=self._handlers, ssl_context=tls)
         try:
             yield server.server_address[1]
         finally:
