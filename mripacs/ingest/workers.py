@@ -134,6 +134,7 @@ class ProcessWorkers:
                     worker = self._idle.pop()
                     if worker.is_alive():
                         return worker
+                    log.warning("a codec process died; starting new ones")
                     self._alive -= 1
                 if self._failed_starts != failed:
                     return None
