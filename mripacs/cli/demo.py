@@ -55,7 +55,7 @@ def demo(
         taken = _send(nodes["A"], objects)
         seconds = time.perf_counter() - start
         say(
-            f"C-STORE: {taken} of {len(objects)} taken in {seconds:.1f} s, compressed and proved before anybody reads them"
+            f"C-STORE: {taken} of {len(objects)} taken in {seconds:.1f} s, each compressed and proved before it is read"
         )
         if taken < len(objects) and data is None:
             raise PeerError("node A did not take every image that the packages ship")

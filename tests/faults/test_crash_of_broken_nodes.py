@@ -12,11 +12,11 @@ from tests.faults.crash_setup import crash_test
 TRIALS = 3  # a fault that only a kill in the right moment shows may need a second one
 
 CAUGHT_AS = {
-    "acknowledge_before_commit": "missing",
-    "index_before_payload": "unreadable",
-    "drop_some": "missing",
-    "alter_a_pixel": "altered",
-    "alter_before_storing": "inside",
+    "acknowledge_before_commit": {"missing"},
+    "index_before_payload": {"unreadable", "inside"},  # what is at hand can be read without it
+    "drop_some": {"missing"},
+    "alter_a_pixel": {"altered"},
+    "alter_before_storing": {"inside"},
 }
 
 
@@ -30,9 +30,9 @@ def test_a_broken_node_is_caught(way, tmp_path, objects, fault_random):
         test.start()
         for _ in range(TRIALS):
             kinds |= {loss.kind for loss in test.run_trial().losses}
-            if CAUGHT_AS[way] in kinds:
+            if CAUGHT_AS[way] & kinds:
                 break
     finally:
         print(f"--- log of the node\n{node.log[-3000:]}")
         node.end()
-    assert CAUGHT_AS[way] in kinds
+    assert CAUGHT_AS[way] & kinds
