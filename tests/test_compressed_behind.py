@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,18 @@ from sqlalchemy import event, func, select, update
 
 import mripacs
 from mripacs.codec import registry
-from mripacs.core.errors import CodecMismatchError, ConflictError, StoreError, UnknownInstanceError
+from mripacs.core.errors import (
+    CodecMismatchError,
+    ConflictError,
+    StoreError,
+    StoreUnavailableError,
+    UnknownInstanceError,
+)
 from mripacs.core.model import Disposition, Generation, InstanceSelection, ReceivedObject, Tier
 from mripacs.core.settings import load_settings
 from mripacs.dicom import part10
 from mripacs.dicom.part10 import read_part10, write_part10
+from mripacs.ingest.workers import ProcessWorkers
 from mripacs.retrieve.rebuild import rebuild_with_frames
 from mripacs.retrieve.recent import Recent
 from mripacs.store import schema
@@ -274,6 +282,39 @@ def test_what_is_damaged_before_it_was_compressed_is_told_and_stops_nobody_else(
     (finding,) = archive._store.check_references()
     assert (finding.sop_instance_uid, finding.what) == (items[1].sop_instance_uid, "waiting object")
     assert rows(archive, "waiting") == (1,)  # nothing that was acknowledged is thrown away
+
+
+def test_what_cannot_be_compressed_can_be_deleted(open_archive: Open) -> None:
+    archive = open_archive()
+    damaged, sound = received(), received()
+    for item in (damaged, sound):
+        archive.accept(item)
+    damage_what_waits(archive, damaged.sop_instance_uid)
+    deletion = archive.delete(study=study_of(damaged))
+    assert (deletion.sop_instance_uids, deletion.series, deletion.studies) == ((damaged.sop_instance_uid,), 1, 1)
+    assert rows(archive, "waiting", "study", "series") == (1, 1, 1)  # the other one
+    archive.identify(sound.sop_instance_uid)
+    assert_sound(archive, 1)
+    with pytest.raises(UnknownInstanceError):
+        archive.delete(study=study_of(damaged))
+
+
+def test_a_node_that_stops_changes_no_tier(open_archive: Open) -> None:
+    """Codec processes that have ended are no reason to keep an object in another way."""
+    archive = open_archive()
+    item = received()
+    archive.accept(item)
+    workers = ProcessWorkers(1, _no_warm_up)
+    workers.wait_until_ready()
+    workers.close()
+    archive._behind._coding = replace(archive._behind._coding, workers=workers)
+    with pytest.raises(StoreUnavailableError, match="stopping"):
+        archive.identify(item.sop_instance_uid)
+    assert rows(archive, "waiting", "instance") == (1, 0)
+
+
+def _no_warm_up() -> None:
+    """The codec is not needed here."""
 
 
 # --- who else wants its UID ----------------------------------------------------------------------------------------

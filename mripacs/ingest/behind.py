@@ -35,6 +35,7 @@ from mripacs.ingest.compress import GivenOut
 from mripacs.ingest.inspection import Inspected, inspect
 from mripacs.ingest.policy import Policy
 from mripacs.ingest.receipts import receipt_of, tell
+from mripacs.ingest.room import Room
 from mripacs.store import Store
 from mripacs.store.settling import Settled
 
@@ -48,7 +49,6 @@ GIVES_WAY_S = 0.3
 GIVES_WAY_UP_TO = 0.25
 IDLE_S = 5.0  # without anything that waits, before the space of what waited is given back
 RETRY_S = 10.0  # until an object whose writing failed is tried again
-TOTALS_S = 0.25  # how old the known size of the backlog may be
 IN_FLIGHT_PER_WORKER = 2  # objects under way for each codec process: one coded, one written
 
 MOST_TOGETHER = 4  # objects that a codec process is given at once
@@ -91,7 +91,7 @@ class Behind:
         self._limits = limits
         self._owner = owner
         self._settled = settled
-        self._room = _Room(store, settings)
+        self._room = Room(store, settings)
         self._changed = threading.Condition()
         self._held: dict[int, _Held] = {}
         self._queue: deque[_Held] = deque()
@@ -257,6 +257,9 @@ class Behind:
                 new = self._coding.instance(waiting.received, attributes, compressed)
                 held.given_out = compressed.given_out
                 held.coded = Settled(held.number, new, waiting.received_at)
+        except MripacsError as error:
+            for held in some:
+                self._failed_with(held, error)
         except Exception as error:  # noqa: BLE001 - a defect must not end the thread; the objects stay acknowledged
             for held in some:
                 self._failed_with(held, StoreError(f"unexpected {type(error).__name__}"))
@@ -343,26 +346,3 @@ class Behind:
     def _abandoned(self) -> list[int]:
         before = datetime.now(UTC) - timedelta(seconds=ABANDONED_S)
         return self._store.waiting.numbers(before=before.isoformat(timespec="microseconds"))
-
-
-class _Room:
-    """Whether the backlog, of all processes on the database, takes another object."""
-
-    def __init__(self, store: Store, settings: ArchiveSettings) -> None:
-        self._store = store
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._count = self._bytes = 0
-        self._until = 0.0
-
-    def take(self, size: int) -> bool:
-        """Count an object of so many bytes in, or False. Raises StoreError."""
-        with self._lock:
-            if time.monotonic() > self._until:
-                self._count, self._bytes = self._store.waiting.totals()
-                self._until = time.monotonic() + TOTALS_S
-            if self._count >= self._settings.backlog_objects or self._bytes + size > self._settings.backlog_bytes:
-                return False
-            self._count += 1
-            self._bytes += size
-            return True

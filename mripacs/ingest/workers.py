@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Protocol, TypeVar, cast
 
-from mripacs.core.errors import MripacsError, WorkerLostError
+from mripacs.core.errors import MripacsError, StoreUnavailableError, WorkerLostError
 
 log = logging.getLogger(__name__)
 Job = TypeVar("Job")
@@ -32,7 +32,7 @@ class Workers(Protocol):
         """How many functions run at once; 0 when the caller's threads do the work."""
 
     def run(self, function: Callable[[Job], Result], job: Job) -> Result:
-        """Call `function(job)`; raises WorkerLostError if every attempt lost its worker."""
+        """Call `function(job)`; raises WorkerLostError if every attempt lost its worker, else what it raises."""
 
     def wait_until_ready(self) -> None:
         """Return when a job would start at once."""
@@ -79,7 +79,10 @@ class ProcessWorkers:
             self._start_another()
 
     def run(self, function: Callable[[Job], Result], job: Job) -> Result:
-        """Call `function(job)` in a worker; under one that dies it is tried again in another."""
+        """Call `function(job)` in a worker; under one that dies it is tried again in another.
+
+        Raises StoreUnavailableError after `close`.
+        """
         call = bytes(ForkingPickler.dumps((function, job)))
         for _ in range(ATTEMPTS):
             worker = self._take()
@@ -128,13 +131,14 @@ class ProcessWorkers:
         with self._changed:
             failed = self._failed_starts
             while True:
-                if self._closed:
-                    raise WorkerLostError("the codec processes have ended")
+                if self._closed:  # no fault of the object's, which must not be kept in another way for it
+                    raise StoreUnavailableError("the codec processes have ended: the node is stopping")
                 while self._idle:
                     worker = self._idle.pop()
                     if worker.is_alive():
                         return worker
                     log.warning("a codec process died; starting new ones")
+                    worker.end()
                     self._alive -= 1
                 if self._failed_starts != failed:
                     return None

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, select, union_all
+from sqlalchemy import Connection, delete, func, literal, select, union_all
 
 from mripacs.core.model import Deletion, InstanceSelection, NewInstance, ReceivedFrom
 from mripacs.store import name_parts, schema
 from mripacs.store.locks import own_studies
 from mripacs.store.reading import HIERARCHY, restricted
 from mripacs.store.tallies import recount
+from mripacs.store.waiting import among
 from mripacs.store.writing import write_event
 
 IDS_AT_ONCE = 10_000  # bound parameters of one statement
 
 _study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
 _reference, _header, _uid = schema.header_reference.c, schema.header.c, schema.instance_uid.c
+_waiting = schema.waiting.c
 
 
 class Victim(NamedTuple):
@@ -53,9 +55,25 @@ _VICTIMS = (
 )
 
 
+_WAITING_VICTIMS = (
+    select(
+        _waiting.id,
+        _waiting.uid,
+        _waiting.digest,
+        func.length(_waiting.data),
+        literal(0),
+        _waiting.series_id,
+        _series.study_id,
+        _study.study_instance_uid,
+    )
+    .join(schema.series, _waiting.series_id == _series.id)
+    .join(schema.study, _series.study_id == _study.id)
+    .order_by(_waiting.id)
+)
+
 EMPTY_SERIES = (
     ~select(_instance.id).where(_instance.series_id == _series.id).exists(),
-    ~select(schema.waiting.c.id).where(schema.waiting.c.series_id == _series.id).exists(),
+    ~select(_waiting.id).where(_waiting.series_id == _series.id).exists(),
 )
 
 
@@ -68,6 +86,20 @@ def claim(connection: Connection, selection: InstanceSelection, *also: str) -> l
     studies = {row.study_instance_uid for row in connection.execute(statement)} | set(also)
     own_studies(connection, studies)
     return [Victim(*row) for row in connection.execute(statement) if row.study_instance_uid in studies]
+
+
+def remove_waiting(connection: Connection, selection: InstanceSelection) -> list[Victim]:
+    """Delete what still waits of a selection: what could not be compressed, or came since; says what it was.
+
+    Its digest is that of the received bytes, its payload all of them.
+    """
+    statement = among(_WAITING_VICTIMS, selection)
+    studies = {row.study_instance_uid for row in connection.execute(statement)}
+    own_studies(connection, studies)
+    victims = [Victim(*row) for row in connection.execute(statement) if row.study_instance_uid in studies]
+    for ids in _chunks([victim.id for victim in victims]):
+        connection.execute(delete(schema.waiting).where(_waiting.id.in_(ids)))
+    return victims
 
 
 def remove(connection: Connection, victims: Sequence[Victim]) -> None:

@@ -129,7 +129,8 @@ class Store(Overview):
         """Take the selected instances out, in one transaction with its audit event, and give back their space.
 
         Series and studies that are left empty go, and header references that no header needs; the other attributes of
-        a study or series stay those of the instance that came first. A dry run changes nothing and says the same.
+        a study or series stay those of the instance that came first. What waits to be compressed is compressed first,
+        or goes as it is where that is not possible. A dry run deletes nothing and says the same.
         Raises UnknownInstanceError when nothing is selected, QueryError for a selection without restriction.
         """
         if selection == InstanceSelection():
@@ -137,9 +138,10 @@ class Store(Overview):
         self._settle(selection)
         with self._writing() as connection:
             victims = deleting.claim(connection, selection)
+            deleting.remove(connection, victims)
+            victims += deleting.remove_waiting(connection, selection)
             if not victims:
                 raise UnknownInstanceError("nothing in the archive matches")
-            deleting.remove(connection, victims)
             deletion = deleting.tidy(connection, victims)
             deleting.write_events(connection, selection, victims, deletion, source or ReceivedFrom("api"))
             if dry_run:

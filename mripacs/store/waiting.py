@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select
 
 from mripacs.core.errors import DamagedInstanceError
 from mripacs.core.model import IndexAttributes, InstanceSelection, Query, ReceivedObject, WaitingObject
@@ -22,7 +22,7 @@ from mripacs.store import schema
 from mripacs.store.headers import digest
 from mripacs.store.locks import own_uids, share_study
 from mripacs.store.match_forms import text_form
-from mripacs.store.reading import any_of
+from mripacs.store.reading import Selected, any_of
 from mripacs.store.tallies import count_one_more
 from mripacs.store.together import Together
 from mripacs.store.writing import (
@@ -105,23 +105,30 @@ class Waiting:
 
     def named(self, selection: InstanceSelection) -> list[int]:
         """Numbers of what waits among the instances that a selection names, by their original UIDs; newest first."""
-        restrictions = (
-            (_study.patient_id, [text_form(each) or "" for each in selection.patient_ids]),
-            (_study.study_instance_uid, selection.study_uids),
-            (_series.series_instance_uid, selection.series_uids),
-            (_waiting.uid, selection.sop_instance_uids),
-        )
-        statement = _PLACED
-        for column, values in restrictions:
-            statement = statement.where(any_of(column, values)) if values else statement
         with self.reading() as connection:
-            return list(connection.execute(statement).scalars())
+            return list(connection.execute(among(_PLACED, selection)).scalars())
 
     def totals(self) -> tuple[int, int]:
         """How many objects wait, and their bytes."""
         with self.reading() as connection:
             count, size = connection.execute(_TOTALS).one()
         return int(count), int(size)
+
+
+def among(statement: Selected, selection: InstanceSelection) -> Selected:
+    """A select from waiting objects with their series and study, restricted to what a selection names.
+
+    Raises QueryError for too many UIDs.
+    """
+    restrictions: tuple[tuple[ColumnElement[Any], Sequence[str]], ...] = (
+        (_study.patient_id, [text_form(each) or "" for each in selection.patient_ids]),
+        (_study.study_instance_uid, selection.study_uids),
+        (_series.series_instance_uid, selection.series_uids),
+        (_waiting.uid, selection.sop_instance_uids),
+    )
+    for column, values in restrictions:
+        statement = statement.where(any_of(column, values)) if values else statement
+    return statement
 
 
 def selection_around(query: Query) -> InstanceSelection:
