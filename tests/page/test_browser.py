@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, sync_playwright
 from pydicom import dcmread
 
 from mripacs.core.errors import ViewerError
@@ -159,10 +159,16 @@ def opened(page: Page, name: str) -> None:
         page.goto("/node/studies")
         if name != "studies":
             place = study_of_the_brain(page)
-            page.locator("a.main").nth(1 - place if name == "lossless" else place).click()
+            follow(page, page.locator("a.main").nth(1 - place if name == "lossless" else place))
         for _ in range({"series": 1, "lossy": 2, "lossless": 2}.get(name, 0)):
-            page.locator("[data-walk] a.main").first.click()
+            follow(page, page.locator("[data-walk] a.main").first)
     page.wait_for_load_state("networkidle")
+
+
+def follow(page: Page, link: Locator) -> None:
+    """Click it and wait for the page behind it: a click alone returns while the old page still takes keys."""
+    with page.expect_navigation():
+        link.click()
 
 
 def study_of_the_brain(page: Page) -> int:
@@ -209,7 +215,7 @@ def test_the_keyboard_is_enough(new_tab):
     page.wait_for_url("**/studies/*")
     page.keyboard.press("u")
     page.wait_for_url("**/node/studies")
-    page.locator("a.main").nth(study_of_the_brain(page)).click()
+    follow(page, page.locator("a.main").nth(study_of_the_brain(page)))
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url("**/series/*")
