@@ -45,7 +45,7 @@ from mripacs.core.model import (
 )
 from mripacs.core.private import write_private
 from mripacs.core.settings import Settings, load_settings
-from mripacs.dicom import datasets, part10
+from mripacs.dicom import datasets, part10, walking
 from mripacs.dicom.transfer_syntax import EXPLICIT_VR_LITTLE_ENDIAN
 from mripacs.ingest.behind import Behind
 from mripacs.ingest.coding import Coding
@@ -430,6 +430,7 @@ class Archive:
     def wait_until_ready(self) -> None:
         """Return when the codec processes can take an object at once; the first time on a machine they compile it."""
         self._workers.wait_until_ready()
+        walking.load()
 
     def close(self) -> None:
         """Finish what is under way, end the codec processes and close the database."""

@@ -16,7 +16,8 @@ from mripacs.dicom.encode import PIXEL_REPRESENTATION, swapped, vr_without_choic
 from mripacs.dicom.headers import UNDEFINED_LENGTH, Dialect, read_header
 from mripacs.dicom.json_values import values_of
 from mripacs.dicom.reencode import tokens_of
-from mripacs.dicom.scan import PIXEL_DATA, DatasetMap, ElementSpan
+from mripacs.dicom.scan import PIXEL_DATA, DatasetMap
+from mripacs.dicom.spans import ElementSpan
 from mripacs.dicom.text import Encodings, encodings_of
 from mripacs.dicom.transfer_syntax import dialect_of
 from mripacs.dicom.values import SPECIFIC_CHARACTER_SET, encodings_in, int_value

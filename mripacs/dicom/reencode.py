@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from mripacs.core.errors import RefusedError, TranscodeError
 from mripacs.dicom.encode import PIXEL_REPRESENTATION, Element, Encoder, explicit_bytes, padded_value
 from mripacs.dicom.headers import EXPLICIT, Dialect
-from mripacs.dicom.scan import DatasetMap, ElementSpan
+from mripacs.dicom.scan import DatasetMap
+from mripacs.dicom.spans import ElementSpan
 from mripacs.dicom.values import int_value
 from mripacs.dicom.walk import Kind, Token, walk
 

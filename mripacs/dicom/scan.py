@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from mripacs.core.errors import NotDicomError, ObjectTooLargeError, RefusedError, TruncatedDatasetError
 from mripacs.dicom.dictionary import is_public
@@ -20,25 +19,15 @@ from mripacs.dicom.headers import (
     tag_text,
 )
 from mripacs.dicom.nesting import MAX_NESTED, content_dialect, skip_undefined
+from mripacs.dicom.spans import ElementSpan, Spans
 from mripacs.dicom.transfer_syntax import dialect_of
+from mripacs.dicom.walking import walk_plain
 
 PIXEL_DATA = 0x7FE00010
 MAX_ELEMENTS = 200_000  # top-level elements; the largest of the known real headers has under 1000
 _FORBIDDEN_GROUPS = (0x0000, 0x0002, ITEM_GROUP, 0xFFFF)  # command, file meta, delimiters (PS3.5 7.1)
 _NOT_PLAIN = frozenset({*_FORBIDDEN_GROUPS, PIXEL_DATA >> 16})
 _STRAY_GROUP_LENGTH = (0x00000000, 4)  # tag and bytes: DCMTK sends one for zeros that a file has behind its pixels
-
-
-class ElementSpan(NamedTuple):
-    """Where one top-level element lies. `value_end` is before the delimiter of an undefined length, `end` after."""
-
-    tag: int
-    vr: str | None  # None in implicit VR
-    value_start: int
-    value_end: int
-    undefined_length: bool
-    header_start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +70,12 @@ def scan(dataset: Buffer, transfer_syntax: str, *, max_elements: int = MAX_ELEME
     """
     dialect = dialect_of(transfer_syntax)
     _check_first(dataset, dialect)
-    elements: dict[int, ElementSpan] = {}
-    position, size, depth, count = 0, len(dataset), 0, 0
+    elements: MutableMapping[int, ElementSpan] = {}
+    position, size, depth, count, nested = 0, len(dataset), 0, 0, 0
+    if walked := walk_plain(dataset, dialect, max_elements):
+        rows, position, depth, nested = walked
+        elements, count = Spans(rows), len(rows)
     pixel: PixelSpan | None = None
-    nested = 0
     while position < size:
         if pixel is None:
             position, read = _read_plain(dataset, position, dialect, elements, max_elements + 1 - count)
@@ -115,7 +106,7 @@ def scan(dataset: Buffer, transfer_syntax: str, *, max_elements: int = MAX_ELEME
 
 
 def _read_plain(
-    dataset: Buffer, position: int, dialect: Dialect, elements: dict[int, ElementSpan], most: int
+    dataset: Buffer, position: int, dialect: Dialect, elements: MutableMapping[int, ElementSpan], most: int
 ) -> tuple[int, int]:
     """Map plain elements, `most` at most, up to one that `_read_element` must look at; its position, and how many.
 

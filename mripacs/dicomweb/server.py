@@ -13,6 +13,7 @@ import uvicorn
 
 from mripacs.core.settings import Settings
 from mripacs.core.tls_contexts import server_context
+from mripacs.dicom import walking
 from mripacs.dicomweb.http_protocol import BoundedHttp
 from mripacs.retrieve.recent import Recent
 
@@ -39,6 +40,7 @@ def serve(
     from mripacs.archive import Archive  # noqa: PLC0415 - heavy, and only this function needs it
     from mripacs.dicomweb.app import build  # noqa: PLC0415 - as above
 
+    walking.load()
     owner = node_status or ""  # as the node's: it compresses what STOW-RS takes
     with Archive.open(settings=settings, workers=settings.web.workers, recent=recent, owner=owner) as archive:
         server = _Server(_config(settings, build(archive, settings, node_status), port), ready)

@@ -224,10 +224,12 @@ def start_workers(count: int, warm_up: Callable[[], object]) -> Workers:
 def load_codec() -> None:
     """In a worker: load what jobs run, and compile or load the codec, before the first object waits for it."""
     from mripacs import codec  # noqa: PLC0415 - numba loads only where pixels are coded
+    from mripacs.dicom import walking  # noqa: PLC0415 - as above
     from mripacs.ingest import compress  # noqa: F401, PLC0415 - as above
 
     os.nice(GIVES_WAY)
     codec.warm_up()
+    walking.load()
 
 
 def _serve(pipe: Connection, warm_up: Callable[[], object]) -> None:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import compiled, inlined, wide
 from mripacs.codec.kwavelet.range_coder import code
+from mripacs.core.jit import compiled, inlined, wide
 
 INPUTS = 18
 OUTPUTS = 3  # logits of: not zero, above one, above what is known to be reached

@@ -35,6 +35,9 @@ POOL_OVERFLOW = 56  # opened on demand: one per association and some for queries
 DAMAGED_JSON: dict[str, Any] = {"": "damaged"}  # no attribute and no field of a certificate has an empty name
 FILE = "mripacs_file"  # in a connection's info: which file it opened
 _INCREMENTAL = 2  # as SQLite numbers its kinds of automatic vacuum
+# Pages of 4 KB in SQLite's log before a commit moves them into the file, 32 MB. Objects of 200 KB, four a commit, take
+# 0.53 ms each so, 0.94 with SQLite's own 1000; when nothing comes in, `space.free` moves them earlier.
+CHECKPOINT_PAGES = 8000
 WRITES = "mripacs_writes"  # execution option of connections that will write
 
 
@@ -96,6 +99,7 @@ def _open_sqlite(url: URL, foreign_keys: bool) -> Engine:
     pragmas = (
         "journal_mode=WAL",
         "synchronous=FULL",
+        f"wal_autocheckpoint={CHECKPOINT_PAGES}",
         f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
 from tests.dicom import made
 
 FILES = ("MR_small.dcm", "MR_small_implicit.dcm", "MR_small_expb.dcm", "emri_small.dcm", "1.dcm")
+pytestmark = pytest.mark.usefixtures("either_walk")
 LONGEST_S = 5.0  # of one damaged object through every function, on a busy machine; 0.05 is usual
 
 

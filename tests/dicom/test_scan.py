@@ -25,6 +25,7 @@ from mripacs.dicom.transfer_syntax import (
 from tests.dicom import made
 
 EXPLICIT = EXPLICIT_VR_LITTLE_ENDIAN
+pytestmark = pytest.mark.usefixtures("either_walk")
 UNDEFINED = b"\xff\xff\xff\xff"
 ITEM, ITEM_END, SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0\0\0\0\0", b"\xfe\xff\xdd\xe0\0\0\0\0"
 

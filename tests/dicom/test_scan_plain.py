@@ -5,11 +5,16 @@ from __future__ import annotations
 import pytest
 
 from mripacs.core.errors import MripacsError, ObjectTooLargeError
-from mripacs.dicom import nesting, scan
+from mripacs.dicom import nesting, scan, walking
 from mripacs.dicom.part10 import read_part10
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 ELEMENT = b"\x08\x00\x05\x00CS\x02\x00A "
+
+
+@pytest.fixture(autouse=True)
+def _in_python(monkeypatch):
+    monkeypatch.setattr(walking, "_loaded", [])
 
 
 def _element_by_element(monkeypatch):

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import compiled, inlined, wide
 from mripacs.codec.kwavelet.mixing import Machine, code_raw, decide
 from mripacs.codec.kwavelet.shapes import (
     ESCAPE_SET,
@@ -33,6 +32,7 @@ from mripacs.codec.kwavelet.shapes import (
     UNARY,
 )
 from mripacs.codec.kwavelet.side import CLIPPED_STEPS, WEIGHT_BITS
+from mripacs.core.jit import compiled, inlined, wide
 
 # The size logit in levels of 0.5, from -8 on.
 EXPECTED_LOWEST, EXPECTED_SHIFT = 8 << 8, 7

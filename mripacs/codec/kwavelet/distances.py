@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import compiled, inlined
 from mripacs.codec.kwavelet.quantiser import BIAS_MORE, BIAS_ONE, ROUNDING_DETAIL, ROUNDING_LL
+from mripacs.core.jit import compiled, inlined
 
 IMPLAUSIBLE = int(np.iinfo(np.int64).max)
 # Among all coefficients, those below 0.3 step say nothing (1/256 step).

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet.bands import error_weights, layout
-from mripacs.codec.kwavelet.jit import compiled, narrow
 from mripacs.codec.kwavelet.quantiser import BIAS_MORE, BIAS_ONE, ROUNDING_DETAIL
 from mripacs.codec.kwavelet.steps import grey_levels
+from mripacs.core.jit import compiled, narrow
 
 # Rounding to whole pixels adds a twelfth of a grey level squared; dropping lonely coefficients a few per cent (train).
 PIXEL_ROUNDING = 1 / 12

@@ -43,7 +43,7 @@ from mripacs.codec.kwavelet.fast_shapes import (
     UNARY,
 )
 from mripacs.codec.kwavelet.fast_side import logarithm
-from mripacs.codec.kwavelet.jit import compiled, inlined, narrow, place, wide
+from mripacs.core.jit import compiled, inlined, narrow, place, wide
 
 RING = 3  # rows kept: the one at hand and two above. A plane of the band's size costs more to have than to use
 BESIDE = 4  # zero columns on each side

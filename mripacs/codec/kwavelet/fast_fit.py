@@ -34,11 +34,11 @@ from mripacs.codec.kwavelet.fast_shapes import (
     SIZE_SISTERS,
 )
 from mripacs.codec.kwavelet.fit import logistic
-from mripacs.codec.kwavelet.jit import narrow
 from mripacs.codec.kwavelet.kernel import Quantised
 from mripacs.codec.kwavelet.lifting import synthesise_level
 from mripacs.codec.kwavelet.quantiser import dequantise
 from mripacs.codec.kwavelet.steps import step_table
+from mripacs.core.jit import narrow
 
 ABOVE = ((-1, 0), (-1, -1), (-1, 1), (-2, 0))  # N, NW, NE, NN
 LEFT = ((0, -1), (0, -2))  # W, WW

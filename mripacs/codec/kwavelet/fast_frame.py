@@ -40,11 +40,11 @@ from mripacs.codec.kwavelet.fast_side import (
     pad_low_pass,
     planes,
 )
-from mripacs.codec.kwavelet.jit import compiled, inlined, narrow, wide
 from mripacs.codec.kwavelet.low_pass_coder import LARGEST_INDEX, bit_length
 from mripacs.codec.kwavelet.scratch import scratch
 from mripacs.codec.kwavelet.swift_lifting import synthesise_level
 from mripacs.codec.kwavelet.swift_quantiser import dequantise
+from mripacs.core.jit import compiled, inlined, narrow, wide
 
 
 class Forms(NamedTuple):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import compiled, inlined, wide
+from mripacs.core.jit import compiled, inlined, wide
 
 # Registers, int64: the interval's low end (decoder: the code's distance from it), its width, next word.
 LOW, WIDTH, POSITION = range(3)

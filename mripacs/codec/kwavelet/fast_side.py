@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet.bands import HL, LH
 from mripacs.codec.kwavelet.fast_shapes import PATCH, PATCH_SIZE
-from mripacs.codec.kwavelet.jit import compiled, inlined, narrow
+from mripacs.core.jit import compiled, inlined, narrow
 
 MARGIN = PATCH // 2
 GAPS_PER_STEP = 16  # resolution of low-pass differences

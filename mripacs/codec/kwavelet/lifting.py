@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import compiled
+from mripacs.core.jit import compiled
 
 # 10 bits: rounding in six levels moves a coefficient by 0.001 grey levels RMS, 0.006 at most (noise), and 16-bit
 # samples give coefficients < 2^31.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import compiled, wide
 from mripacs.codec.kwavelet.mixing import Machine, code_raw, decide
+from mripacs.core.jit import compiled, wide
 
 LENGTHS = 26  # bit lengths 0 to 25
 SLOTS = LENGTHS * LENGTHS + LENGTHS

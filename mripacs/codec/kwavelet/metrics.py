@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import compiled, wide
+from mripacs.core.jit import compiled, wide
 from mripacs.core.model import FrameRecord, Generation
 
 

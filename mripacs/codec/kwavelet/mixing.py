@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import inlined, wide
 from mripacs.codec.kwavelet.range_coder import code
+from mripacs.core.jit import inlined, wide
 
 COUNT_BITS = 10
 PROBABILITY_BITS = 21

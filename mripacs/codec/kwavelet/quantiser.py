@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import compiled, wide
+from mripacs.core.jit import compiled, wide
 
 # All in 1/256 of a step. On real slices r = 0.45 codes 2.5 to 4 % smaller at equal error than 0.33, 0.3 % than 0.40.
 ROUNDING_DETAIL, ROUNDING_LL = 115, 128

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import inlined, wide
+from mripacs.core.jit import inlined, wide
 
 # Registers, an int64 array of 7.
 LOW, HIGH, CODE, POSITION, END, DECODING, OVERRUN = range(7)

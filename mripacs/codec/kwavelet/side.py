@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet.bands import HH, HL, LH
-from mripacs.codec.kwavelet.jit import compiled, wide
+from mripacs.core.jit import compiled, wide
 
 PATCH = 5  # the low-pass patch around a coefficient is 5 x 5
 MARGIN = PATCH // 2

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import compiled, inlined, wide
 from mripacs.codec.kwavelet.mixing import LOGIT_LIMIT, Machine, code_raw, decide
 from mripacs.codec.kwavelet.small_inputs import compress
 from mripacs.codec.kwavelet.small_net import Net, run
@@ -45,6 +44,7 @@ from mripacs.codec.kwavelet.small_shapes import (
     UNARY,
     UNIT,
 )
+from mripacs.core.jit import compiled, inlined, wide
 
 ABOVE, BESIDE = 5, 6  # margins of the plane of coded indices: rows above, columns on either side
 LARGEST_SUM = (1 << 10) - 1  # sums of magnitudes are clamped here before they choose a context

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet.bands import subbands
-from mripacs.codec.kwavelet.jit import compiled, inlined, wide
 from mripacs.codec.kwavelet.kernel import Quantised, quantise
 from mripacs.codec.kwavelet.quantiser import BIAS_MORE, BIAS_ONE
 from mripacs.codec.kwavelet.small_band_coder import ABOVE, BESIDE, BandState, logit_of, sum_first
@@ -21,6 +20,7 @@ from mripacs.codec.kwavelet.small_net import run
 from mripacs.codec.kwavelet.small_shapes import SIGN, UNARY
 from mripacs.codec.kwavelet.small_tables import SmallTables
 from mripacs.codec.kwavelet.steps import step_table
+from mripacs.core.jit import compiled, inlined, wide
 
 # Squared error, in steps, that a bit is worth.
 LAMBDA = 0.10

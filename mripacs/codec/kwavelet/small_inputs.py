@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import compiled, inlined, wide
 from mripacs.codec.kwavelet.side import INVERSE_STEP_BITS
 from mripacs.codec.kwavelet.small_shapes import (
     COMPRESSED_SIZE,
@@ -22,6 +21,7 @@ from mripacs.codec.kwavelet.small_shapes import (
     SISTER_INPUTS,
     UNIT,
 )
+from mripacs.core.jit import compiled, inlined, wide
 
 SISTER_MARGIN, PARENT_MARGIN = 3, 2
 SUM_LIMIT = 1 << 20

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import inlined
 from mripacs.codec.kwavelet.small_shapes import (
     EXACT_SUM,
     FIRST_SHIFT,
@@ -28,6 +27,7 @@ from mripacs.codec.kwavelet.small_shapes import (
     UNIT,
 )
 from mripacs.core.errors import CodecError
+from mripacs.core.jit import inlined
 
 FIRST_SCALE = np.float32(2.0**-FIRST_SHIFT)
 SECOND_SCALE = np.float32(2.0**-SECOND_SHIFT)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet import side
 from mripacs.codec.kwavelet.bands import corner, layout, subbands
-from mripacs.codec.kwavelet.jit import compiled, wide
 from mripacs.codec.kwavelet.kernel import Quantised
 from mripacs.codec.kwavelet.lifting import synthesise_level
 from mripacs.codec.kwavelet.quantiser import dequantise
@@ -18,6 +17,7 @@ from mripacs.codec.kwavelet.small_bands import activity_of, surroundings
 from mripacs.codec.kwavelet.small_inputs import compress, fill_rows, quiet_places
 from mripacs.codec.kwavelet.small_shapes import NEAR, NEAR_LIMIT, ORIENTATIONS, UNIT, WINDOWS, outside_inputs
 from mripacs.codec.kwavelet.steps import step_table
+from mripacs.core.jit import compiled, wide
 
 LARGEST_INDEX = 32767
 ABOVE, BESIDE = 5, 6  # reach of the outer window

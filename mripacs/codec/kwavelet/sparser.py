@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import compiled, narrow
+from mripacs.core.jit import compiled, narrow
 
 # An index of +-1 becomes 0 where |c| / step (1/256) is below this, by the sum of magnitudes of its 8 neighbours.
 LEAST_WORTH = tuple(narrow(worth / 256) for worth in (198, 174, 160, 153, 147, 144, 142))

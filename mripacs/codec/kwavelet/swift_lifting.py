@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mripacs.codec.kwavelet import lifting
-from mripacs.codec.kwavelet.jit import compiled, inlined
+from mripacs.core.jit import compiled, inlined
 
 # One direction of synthesis makes values at most 11.8 times as large; the largest pair in the other is 4.7 times its
 # input, and the multipliers stay below 2^16.7: 2^(30 + 3.6 + 2.3 + 16.7) < 2^53. 16-bit noise reaches 2^29.5.

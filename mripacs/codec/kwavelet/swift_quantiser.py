@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mripacs.codec.kwavelet.jit import compiled
 from mripacs.codec.kwavelet.quantiser import BIAS_MORE, BIAS_ONE, ROUNDING_DETAIL, ROUNDING_LL
+from mripacs.core.jit import compiled
 
 
 @compiled
