@@ -105,7 +105,7 @@ def _open_sqlite(url: URL, foreign_keys: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _set_pragmas(connection: Any, record: Any) -> None:
-        record.info[FILE] = _identity(path)
+        record.info[FILE] = file_identity(path)
         connection.isolation_level = None  # the driver must not begin transactions of its own
         connection.text_factory = _read_text
         _set_auto_vacuum(connection)
@@ -114,7 +114,7 @@ def _open_sqlite(url: URL, foreign_keys: bool) -> Engine:
 
     @event.listens_for(engine, "checkout")
     def _require_same_file(_connection: Any, record: Any, _proxy: Any) -> None:
-        if record.info[FILE] != _identity(path):
+        if record.info[FILE] != file_identity(path):
             raise DisconnectionError("the database file was moved, deleted or replaced")
 
     @event.listens_for(engine, "begin")
@@ -139,7 +139,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def file_identity(path: Path) -> tuple[int, int] | None:
     """Which file the path names now. Open connections follow a file that is moved or deleted, and lose what is written.
 
     A call takes 2 µs, a commit a thousand times as long.

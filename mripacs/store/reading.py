@@ -44,7 +44,7 @@ _NAMED = (
 _IDENTITIES = select(*(column for column in _IDENTITY if column is not _instance.attributes)).select_from(
     HIERARCHY
 )  # without what nobody asks of an identity and takes a sixth of the time to decode
-_IDENTITY_BY_UID = _IDENTITIES.where(_instance.id == _NAMED)
+IDENTITY_BY_UID = _IDENTITIES.where(_instance.id == _NAMED)
 INDEX_ROWS = select(*_IDENTITY, _header.reference_id.label("header_reference_id")).select_from(
     HIERARCHY.outerjoin(schema.header, _header.instance_id == _instance.id)
 )  # all that the digest of an instance's row is over
@@ -76,7 +76,7 @@ _REFERENCES = (
 
 def find_identity(connection: Connection, uid: str) -> InstanceIdentity | None:
     """The instance that is served, or was received, under the UID."""
-    row = connection.execute(_IDENTITY_BY_UID, {"uid": uid}).mappings().first()
+    row = connection.execute(IDENTITY_BY_UID, {"uid": uid}).mappings().first()
     return identity_of(row) if row else None
 
 

@@ -52,6 +52,7 @@ from mripacs.store.adding import AddedInstance, added, always_late, refused, req
 from mripacs.store.commitments import Commitments
 from mripacs.store.database import Turns
 from mripacs.store.failures import is_race, translated
+from mripacs.store.glance import Glance
 from mripacs.store.headers import PackedHeader, ReferenceCache
 from mripacs.store.overview import Overview
 from mripacs.store.packing import pack_header
@@ -76,6 +77,7 @@ class Store(Overview):
         super().__init__(engine)
         self.commitments = Commitments(self._reading, self._writing)
         self.previews = PreviewModels(self._reading, self._writing)
+        self._identity = Glance(engine, reading.IDENTITY_BY_UID)
         self._references = ReferenceCache()
         self._new_reference_lock = Turns()
         self.waiting = Waiting(self._reading, self._together)
@@ -83,6 +85,10 @@ class Store(Overview):
 
     def identify(self, uid: str) -> InstanceIdentity | None:
         """The instance served or received under that SOP Instance UID; None when there is none."""
+        found = self.glance(uid)
+        if found is not None:
+            return found
+        self._identity.open()
         with self._reading() as connection:
             found = reading.find_identity(connection, uid)
         if found is None and self.settler is not None:
@@ -90,6 +96,19 @@ class Store(Overview):
             with self._reading() as connection:
                 found = reading.find_identity(connection, uid)
         return found
+
+    def glance(self, uid: str) -> InstanceIdentity | None:
+        """As `identify`, but without waiting for anything; None where it is unknown, or must be asked by `identify`.
+
+        On SQLite only. Raises DamagedInstanceError.
+        """
+        row = self._identity.look(uid)
+        return reading.identity_of(row) if row else None
+
+    def close(self) -> None:
+        """Close all connections; SQLite's log is folded into the file."""
+        self._identity.close()
+        super().close()
 
     def add(self, new: NewInstance) -> AddedInstance:
         """Write an instance; returns after the durable commit.
