@@ -1,5 +1,6 @@
 """uvicorn's HTTP protocol, bounded: heads of requests have a length and a time, so that no client can take memory or
-places for nothing. Seams: `HttpToolsProtocol`'s `connection_made`, `data_received` and the parser's callbacks.
+places for nothing; and answers leave in one write. Seams: `HttpToolsProtocol`'s `connection_made`, `data_received` and
+the parser's callbacks, and its attribute `transport`, of which it only writes, closes and asks whether it is closing.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mripacs.dicomweb.one_write import OneWrite
 
 MAX_HEAD_BYTES = 256 << 10  # request line and headers, with what the same packet holds of the body
 HEAD_S = 20.0  # from the first byte, or the connection, to the end of the headers
@@ -23,6 +26,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a request."""
         super().connection_made(transport)
+        self.transport = OneWrite(transport, self.loop)  # where uvicorn writes; its flow control keeps the other
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
