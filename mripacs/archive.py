@@ -215,6 +215,10 @@ class Archive:
         """Identity and certificate of the instance served or received under `uid`. Raises UnknownInstanceError."""
         return self._retrieve.identify(uid)
 
+    def glance(self, uid: str) -> InstanceIdentity | None:
+        """As `identify`, where that waits for nothing; None where there is none, or `identify` must be asked."""
+        return self._store.glance(uid)
+
     def fetch(self, uid: str) -> Dataset:
         """The instance as a pydicom data set with file meta information, its pixels checked."""
         return part10.to_dataset(self.fetch_encoded(uid))
@@ -260,6 +264,10 @@ class Archive:
     def native_frame(self, identity: InstanceIdentity, number: int) -> bytes:
         """A frame's samples, little endian, colour by pixel, counted from 1. Raises as `image`."""
         return self._images.native(identity, number)
+
+    def frame_at_hand(self, identity: InstanceIdentity, number: int) -> bytes | None:
+        """As `native_frame`, where that takes a fraction of a millisecond and waits for nothing; else None."""
+        return self._images.at_hand(identity, number)
 
     def preview(self, uid: str) -> Preview | None:
         """The small picture of the instance served or received under `uid`; None where none is (yet) made.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
@@ -24,7 +25,7 @@ from mripacs.dicomweb.multipart_writing import MultipartResponse, Part, whole_re
 from mripacs.dicomweb.negotiation import MediaRange, accepted, not_acceptable
 from mripacs.dicomweb.problems import RequestError
 from mripacs.dicomweb.ranges import ranged
-from mripacs.dicomweb.targets import archive_of, caching, instance_of, tag_of, target_of
+from mripacs.dicomweb.targets import archive_of, caching, glance, instance_of, tag_of, target_of
 from mripacs.dicomweb.threads import in_thread
 
 INSTANCE = ROOT + "/studies/{study}/series/{series}/instances/{instance}"
@@ -42,26 +43,62 @@ def routes() -> list[BaseRoute]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which frames of which instance are asked for, and in which form they leave."""
+
+    identity: InstanceIdentity
+    numbers: list[int]
+    form: Form
+    single: bool  # one frame alone, not in multipart/related
+
+    @classmethod
+    def of(cls, identity: InstanceIdentity, numbers: list[int], ranges: list[MediaRange]) -> _Asked:
+        """What a request wants that accepts these. Raises TranscodeError (406)."""
+        form = pick(ranges, frame_forms(identity))
+        return cls(identity, numbers, form, len(numbers) == 1 and not _wants_multipart(ranges, form))
+
+
+Maker = Callable[[int], bytes]  # gives a frame by its number
+
+
 async def frames(request: Request) -> Response:
     """Frames in the order of the list: multipart/related, or one alone where the client takes that."""
     require(request, "read")
     numbers = frame_numbers(request.path_params["frames"])
-    return await in_thread(_frames, request, numbers, accepted(request))
+    ranges = accepted(request)
+    answer = _at_hand(request, numbers, ranges)
+    return await in_thread(_frames, request, numbers, ranges) if answer is None else answer
+
+
+def _at_hand(request: Request, numbers: list[int], ranges: list[MediaRange]) -> Response | None:
+    """The answer where nothing is waited for: to go to a thread and back takes as long as to make it. Else None."""
+    identity = glance(request) if len(numbers) == 1 else None
+    if identity is None:
+        return None
+    asked = _Asked.of(identity, numbers, ranges)
+    native = asked.form.transfer_syntax == EXPLICIT_VR_LITTLE_ENDIAN
+    frame = archive_of(request).frame_at_hand(identity, numbers[0]) if native else None
+    return None if frame is None else _answer(request, asked, lambda: lambda _: frame)
 
 
 def _frames(request: Request, numbers: list[int], ranges: list[MediaRange]) -> Response:
     """The answer, from row to body in one thread: a viewer that scrolls waits for each frame."""
-    identity = instance_of(request)
-    form = pick(ranges, frame_forms(identity))
-    single = len(numbers) == 1 and not _wants_multipart(ranges, form)
-    tag = tag_of(request, [identity], "frames", numbers, form.transfer_syntax, single)
+    asked = _Asked.of(instance_of(request), numbers, ranges)
+    return _answer(request, asked, partial(_frame_maker, archive_of(request), asked))
+
+
+def _answer(request: Request, asked: _Asked, maker: Callable[[], Maker]) -> Response:
+    """The frames, or that the client has them. What cannot be given shows before the answer begins."""
+    identity, numbers, form = asked.identity, asked.numbers, asked.form
+    tag = tag_of(request, [identity], "frames", numbers, form.transfer_syntax, asked.single)
     headers = caching(request, tag)
     if bodies.is_fresh(request, tag):
         return Response(status_code=304, headers=headers)
-    make = _frame_maker(archive_of(request), identity, form, alone=len(numbers) == 1)
-    first = make(numbers[0])  # what cannot be given shows before the answer begins
+    make = maker()
+    first = make(numbers[0])
     audit_retrieve(request, [identity], f"{len(numbers)} frames")
-    if single:
+    if asked.single:
         return Response(first, headers=headers, media_type=form.content_type)
     base = f"{instance_url(base_of(request), identity)}/frames"
     contents = chain((first,), map(make, numbers[1:]))
@@ -79,11 +116,11 @@ def frame_numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
 
 
-def _frame_maker(archive: Archive, identity: InstanceIdentity, form: Form, *, alone: bool) -> Callable[[int], bytes]:
-    """What gives a frame by its number: natively, the codestream that came, or one made of the decoded frame."""
-    syntax = form.transfer_syntax
+def _frame_maker(archive: Archive, asked: _Asked) -> Maker:
+    """What gives frames: natively, the codestreams that came, or some made of the decoded frames."""
+    identity, syntax = asked.identity, asked.form.transfer_syntax
     if syntax == EXPLICIT_VR_LITTLE_ENDIAN:
-        return partial(archive.native_frame, identity) if alone else archive.image(identity).native
+        return partial(archive.native_frame, identity) if len(asked.numbers) == 1 else archive.image(identity).native
     if identity.certificate.restores_received and syntax == identity.transfer_syntax:
         return partial(_as_received, archive.fragments(identity, syntax), identity.sop_instance_uid)
     return partial(archive.image(identity).stream, syntax=syntax)

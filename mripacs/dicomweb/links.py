@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starlette.datastructures import URL
 from starlette.requests import Request
 
 from mripacs.core.model import InstanceIdentity
@@ -13,15 +14,18 @@ ROOT = "/dicom-web"
 def base_of(request: Request) -> str:
     """Where the services are, as the client sees them."""
     public: str | None = request.app.state.settings.web.public_url
-    return (public.rstrip("/") if public else f"{request.url.scheme}://{_authority(request)}") + ROOT
+    if public:
+        return public.rstrip("/") + ROOT
+    url = request.url
+    return f"{url.scheme}://{_authority(url, request)}{ROOT}"
 
 
-def _authority(request: Request) -> str:
+def _authority(url: URL, request: Request) -> str:
     """The Host header. On loopback our port is added where it has none: dicomweb-client (Python) leaves it out."""
     _, port = request.scope.get("server") or ("", None)
-    if request.url.port is None and port not in (None, 80, 443) and is_loopback(request.url.hostname or ""):
-        return f"{request.url.netloc}:{port}"
-    return request.url.netloc
+    if url.port is None and port not in (None, 80, 443) and is_loopback(url.hostname or ""):
+        return f"{url.netloc}:{port}"
+    return url.netloc
 
 
 def study_url(base: str, study_uid: str) -> str:

@@ -16,9 +16,9 @@ __all__ = ["ROOT", "routes"]
 def routes(settings: Settings) -> Sequence[BaseRoute]:
     """The services' routes."""
     return [
+        *frames.routes(),  # first, as they are asked for most often: each route before takes 2 µs
         *search.routes(),
         *rendered.routes(),
-        *frames.routes(),
         *retrieve.routes(),
         *store.routes(),
         *wado_uri.routes(),

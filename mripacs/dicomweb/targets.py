@@ -60,10 +60,14 @@ async def targets_of(request: Request) -> list[InstanceIdentity]:
 def _instance(archive: Archive, selection: InstanceSelection) -> InstanceIdentity:
     """One instance, by the statement for that: a third of the time of a selection."""
     identity = archive.identify(selection.sop_instance_uids[0])
-    above = (identity.study_instance_uid,), (identity.series_instance_uid,)
-    if above != (selection.study_uids, selection.series_uids):
+    if not _is_within(identity, selection):
         raise UnknownInstanceError("the instance is of another study or series")
     return identity
+
+
+def _is_within(identity: InstanceIdentity, selection: InstanceSelection) -> bool:
+    above = (identity.study_instance_uid,), (identity.series_instance_uid,)
+    return above == (selection.study_uids, selection.series_uids)
 
 
 async def target_of(request: Request) -> InstanceIdentity:
@@ -76,6 +80,14 @@ def instance_of(request: Request) -> InstanceIdentity:
     """As `target_of`, to be called in a thread."""
     (found,) = givable([_instance(archive_of(request), selection_of(request))])
     return found
+
+
+def glance(request: Request) -> InstanceIdentity | None:
+    """As `instance_of`, on the event loop's own thread; None where that would wait, or would raise an error."""
+    selection = selection_of(request)
+    identity = archive_of(request).glance(selection.sop_instance_uids[0])
+    is_given = identity is not None and not identity.quarantined and _is_within(identity, selection)
+    return identity if is_given else None
 
 
 def givable(identities: list[InstanceIdentity]) -> list[InstanceIdentity]:

@@ -119,6 +119,13 @@ class Images:
         frame = finished.frame(number)
         return self.open(identity).native(number) if frame is None else frame
 
+    def at_hand(self, identity: InstanceIdentity, number: int) -> bytes | None:
+        """As `native`, of an instance of up to SLICED_BYTES in what was finished last; else None. Waits for nothing."""
+        if identity.quarantined or identity.certificate.received_bytes > SLICED_BYTES:
+            return None
+        finished = self._finishing.recent.get(identity)
+        return None if finished is None else finished.frame(number)
+
     def fragments(self, identity: InstanceIdentity, syntax: str) -> list[bytes]:
         """The codestreams of each frame as they were received in an encapsulated transfer syntax, digest checked."""
         outgoing = self._finishing.finish(identity).outgoing

@@ -9,8 +9,11 @@ from contextlib import closing
 
 import pytest
 import requests
+from starlette.testclient import TestClient
 
 from mripacs import Archive
+from mripacs.dicomweb import frames
+from mripacs.dicomweb.app import build
 from mripacs.dicomweb.process import WebProcess
 from mripacs.retrieve.recent import Recent
 from tests.dicomweb.conftest import ROOT, settings_of
@@ -59,3 +62,34 @@ def test_the_web_process_gives_out_what_the_node_has_at_hand(tmp_path):
             assert frame_of(one).content == frame
         finally:
             process.stop()
+
+
+@pytest.mark.parametrize("change", ["deleted", "replaced"])
+def test_a_frame_at_hand_needs_no_thread_and_is_never_an_old_one(tmp_path, monkeypatch, change):
+    """It is answered on the event loop; what another opening of the archive changed is seen by the next request."""
+    settings, recent, threads = settings_of(tmp_path, archive={"on_conflict": "replace"}), Recent.create(1 << 20), []
+
+    async def in_thread(function, *args):
+        threads.append(function)
+        return function(*args)
+
+    monkeypatch.setattr(frames, "in_thread", in_thread)
+    first, other = mr_object(), mr_object()
+    with Archive.open(settings=settings, recent=recent) as archive, Archive.open(settings=settings) as another:
+        identity = archive.identify(archive.store(encoded(first)).original_sop_instance_uid)
+        series = f"/studies/{identity.study_instance_uid}/series/{identity.series_instance_uid}"
+        path = f"{ROOT}{series}/instances/{identity.original_sop_instance_uid}/frames/1"
+        with TestClient(build(archive, settings), base_url="http://localhost") as client:
+            before = [client.get(path, headers=FRAME).content for _ in range(3)]
+            assert len(threads) == 1  # the first: it was decoded
+            assert len(set(before)) == 1
+            if change == "deleted":
+                another.delete(instance=identity.sop_instance_uid)
+                assert client.get(path, headers=FRAME).status_code == 404
+                return
+            for uid in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+                setattr(other, uid, getattr(first, uid))
+            other.PixelData = other.PixelData[::-1]
+            another.store(encoded(other))
+            after = client.get(path, headers=FRAME).content
+            assert after == another.image(identity.original_sop_instance_uid).native(1) != before[0]

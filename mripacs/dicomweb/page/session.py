@@ -118,8 +118,11 @@ def set_cookie(response: Response, request: Request, secret: str) -> None:
 
 
 def _cookie(headers: Headers) -> str | None:
+    cookies = headers.get("cookie")
+    if cookies is None:
+        return None
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        found = SimpleCookie(cookies).get(COOKIE)
     except CookieError:
         return None
     return found.value if found else None
