@@ -8,6 +8,7 @@ import pytest
 
 from mripacs.codec import exact, frames
 from mripacs.codec.lossless import LosslessCodec
+from mripacs.codec.payload import unpack
 from mripacs.core.errors import CodecInputError
 from mripacs.core.model import Target, TargetKind
 from tests.codec.images import DEV_FOLDERS, dev_slice, phantom
@@ -55,6 +56,16 @@ def test_a_failing_library_means_raw(monkeypatch: pytest.MonkeyPatch, fault: str
     np.testing.assert_array_equal(LosslessCodec().decode(encoded.payload), x)
     kind, _, _ = frames.split_head(encoded.payload[4:])
     assert kind is frames.FrameKind.RAW
+
+
+@pytest.mark.parametrize(("tile", "kind"), [(16, frames.FrameKind.RAW), (256, frames.FrameKind.JPEG_XL)])
+def test_the_smaller_form_is_kept(tile: int, kind: frames.FrameKind) -> None:
+    pattern = np.random.default_rng(5).integers(0, 4000, (tile, tile), np.uint16)
+    x = np.tile(pattern, (256 // tile, 256 // tile))[None]
+    assert x.nbytes > exact.ALWAYS_BOTH_BYTES
+    payload = LosslessCodec().encode(x).payload
+    assert frames.split_head(unpack(payload).frames[0])[0] is kind
+    np.testing.assert_array_equal(LosslessCodec().decode(payload), x)
 
 
 def test_a_target_is_refused() -> None:
