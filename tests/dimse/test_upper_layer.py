@@ -320,9 +320,9 @@ def test_every_part_is_sent_in_order(count):
 
 
 def test_it_is_still_worth_it():
-    """A sixth of the processor time when this was written; when it is not half, pynetdicom has mended its loops."""
-    theirs, ours = (min(seconds_of_echoes(direct) for _ in range(3)) for direct in (False, True))
-    assert theirs > 2 * ours
+    """Half of the processor time, the client's included; when it is not less at all, pynetdicom has mended its loops."""
+    theirs, ours = (min(seconds_of_echoes(direct) for _ in range(5)) for direct in (False, True))
+    assert theirs > 1.2 * ours
 
 
 def seconds_of_echoes(direct):
