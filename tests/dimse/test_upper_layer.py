@@ -320,7 +320,7 @@ def test_every_part_is_sent_in_order(count):
 
 
 def test_it_is_still_worth_it():
-    """Half of the processor time, the client's included; when it is not less at all, pynetdicom has mended its loops."""
+    """Half of the processor time, client included; when it is not less, pynetdicom has mended its loops."""
     theirs, ours = (min(seconds_of_echoes(direct) for _ in range(5)) for direct in (False, True))
     assert theirs > 1.2 * ours
 
