@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,11 @@ class ElementSpan(NamedTuple):
     undefined_length: bool
     header_start: int
     end: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its bytes stand for themselves: not where delimiters are missing at the end."""
+        return not self.undefined_length or self.end > self.value_end
 
 
 Rows = NDArray[np.int64]  # (n, 7): the fields of spans, VRs as their two bytes, little endian
@@ -79,6 +85,21 @@ class Spans(MutableMapping[int, ElementSpan]):
     def items(self) -> ItemsView[int, ElementSpan]:
         """All tags with their spans."""
         return self._made().items()
+
+    def seamless(self) -> bool:
+        """Whether the elements lie in the order of their tags, one behind the other, each once and none cut short."""
+        tags, _, _, value_ends, undefined, starts, ends = self._rows.T
+        names = iter(self._found)
+        if list(islice(names, len(tags))) != tags.tolist() or (np.diff(tags) < 0).any():
+            return False
+        if (starts[1:] != ends[:-1]).any() or (undefined.astype(bool) & (value_ends == ends)).any():
+            return False
+        last = (int(tags[-1]), int(ends[-1])) if len(tags) else (0, 0)
+        for span in map(self.__getitem__, names):  # put in behind the rows
+            if span.tag < last[0] or span.header_start != last[1] or not span.is_whole:
+                return False
+            last = span.tag, span.end
+        return True
 
     def _made(self) -> dict[int, ElementSpan]:
         """All spans at once: a third of the time that one by one takes."""

@@ -110,9 +110,10 @@ class Images:
 
     def native(self, identity: InstanceIdentity, number: int) -> bytes:
         """A frame's samples, counted from 1, as `Image.native` gives them. Raises as `open` and `Image.frame` do."""
-        if identity.certificate.received_bytes > SLICED_BYTES or self._find(identity) is not None:
-            return self.open(identity).native(number)
-        finished = self._finishing.recent.get(identity)
+        recent = self._finishing.recent
+        if not recent or identity.certificate.received_bytes > SLICED_BYTES or self._find(identity) is not None:
+            return self.open(identity).native(number)  # held decoded: no header is written for it
+        finished = recent.get(identity)
         if finished is None:
             self._missed(identity)
             finished = self._finishing.finish(identity)
