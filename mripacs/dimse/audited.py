@@ -10,7 +10,8 @@ from pynetdicom import evt
 from mripacs.audit.message import AuditEvent, AuditRecord, Outcome, Participant
 from mripacs.audit.trail import AuditTrail
 from mripacs.core.errors import QueryError
-from mripacs.dimse import identifiers, raw_send, statuses
+from mripacs.dimse import raw_send, statuses
+from mripacs.dimse.request_keys import read_keys
 
 Handler = Callable[[evt.Event], Any]
 STORED = "_mripacs_stored"  # attribute of an association: UIDs of the instances stored over it
@@ -115,7 +116,7 @@ def _is_pending(answer: Any) -> bool:
 def _asked(event: evt.Event) -> str:
     """Level and keywords of a query, without the values."""
     try:
-        keys = identifiers.matching_keys(identifiers.read_identifier(event))
+        keys = read_keys(event).texts
     except QueryError:
         return "an identifier that cannot be read"
     matched = sorted(keyword for keyword, value in keys.items() if value and keyword != "QueryRetrieveLevel")

@@ -14,12 +14,13 @@ from mripacs.core.errors import ObjectTooLargeError
 from mripacs.core.model import InstanceIdentity, ReceivedObject
 from mripacs.core.settings import Destination
 from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
-from mripacs.dimse import find_scp, identifiers, messages, move_check, raw_send, statuses, timers
+from mripacs.dimse import find_scp, messages, move_check, raw_send, statuses, timers
 from mripacs.dimse.destinations import Route, routes
 from mripacs.dimse.negotiation import accept_echo, accept_relational_queries, accept_storage_contexts
 from mripacs.dimse.receiving import bounded_receiving, dataset_bytes
 from mripacs.dimse.replies import KEEP_REPLIES
 from mripacs.dimse.reporting import CommitmentProvider
+from mripacs.dimse.request_keys import read_keys
 from mripacs.dimse.response_identifiers import ResponseIdentifiers
 from mripacs.dimse.sockets import NO_DELAY
 from mripacs.retrieve.fetch import syntaxes_of
@@ -107,9 +108,9 @@ def _received(event: evt.Event) -> ReceivedObject:
 def _handle_find(event: evt.Event, archive: Archive) -> Iterator[Answer]:
     """PS3.4 C.4.1: one pending response for each match, until cancelled."""
     try:
-        request = identifiers.read_identifier(event)
-        level = identifiers.level_of(request)
-        query = parse_query(level, identifiers.matching_keys(request))
+        request = read_keys(event)
+        level = request.level
+        query = parse_query(level, request.texts)
         pending = statuses.PENDING if archive.supports(query) else statuses.PENDING_UNSUPPORTED_KEYS
         responses = ResponseIdentifiers(request, level, event.assoc.acceptor.ae_title, event.context.transfer_syntax)
         for row in archive.query(query):
@@ -122,8 +123,8 @@ def _handle_find(event: evt.Event, archive: Archive) -> Iterator[Answer]:
 
 
 def _selected(event: evt.Event, archive: Archive) -> list[InstanceIdentity]:
-    request = identifiers.read_identifier(event)
-    return archive.select(parse_selection(identifiers.level_of(request), identifiers.matching_keys(request)))
+    request = read_keys(event)
+    return archive.select(parse_selection(request.level, request.texts))
 
 
 def _handle_get(event: evt.Event, archive: Archive) -> Iterator[Any]:

@@ -12,7 +12,6 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
-from pynetdicom import evt
 from pynetdicom.dsutils import decode
 
 from mripacs.core.errors import QueryError
@@ -21,20 +20,10 @@ from mripacs.dicom.transfer_syntax import inflate, is_deflated
 from mripacs.retrieve.matching import parse_level
 
 MAX_ELEMENTS = 512  # in an identifier; real ones have some dozens
-_DECODED = "_mripacs_identifier"  # attribute of an event: its handler and the audit trail both read it
 ANSWERED_BY_US = frozenset({"SpecificCharacterSet", "QueryRetrieveLevel", "RetrieveAETitle", "InstanceAvailability"})
 # Of an identifier, or of what a request for commitment refers to: MAX_REFERENCES of them. pydicom makes 15 to 40 bytes
 # of each.
 MAX_BYTES = 16 << 20
-
-
-def read_identifier(event: evt.Event) -> Dataset:
-    """The request's identifier, wholly decoded, once for all that ask. Raises QueryError when it is no data set."""
-    kept = vars(event)
-    if _DECODED not in kept:
-        kept[_DECODED] = decode_identifier(event.request.Identifier, event.context.transfer_syntax)
-    identifier: Dataset = kept[_DECODED]
-    return identifier
 
 
 def decode_identifier(encoded: BytesIO | None, syntax: UID) -> Dataset:

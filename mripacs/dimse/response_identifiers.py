@@ -20,6 +20,7 @@ from pynetdicom.dsutils import encode
 
 from mripacs.core.model import Level
 from mripacs.dimse import identifiers
+from mripacs.dimse.request_keys import RequestKeys
 
 Row = Mapping[str, str | int]
 Part = bytes | Callable[[Row], bytes]
@@ -37,15 +38,14 @@ LONGEST_SHORT = 0xFFFF  # bytes of a value whose length has 16 bits; longer ones
 class ResponseIdentifiers:
     """Encodes the responses to one request, by the rules of `identifiers.response_identifier`.
 
-    request : the request's identifier. Not changed.
+    request : the keys of the request's identifier.
     """
 
-    def __init__(self, request: Dataset, level: Level, retrieve_ae_title: str, syntax: UID) -> None:
+    def __init__(self, request: RequestKeys, level: Level, retrieve_ae_title: str, syntax: UID) -> None:
         self._syntax = syntax
         self._pattern = request, level, retrieve_ae_title
-        keys = tuple((int(element.tag), element.VR) for element in request)
         plain = syntax.is_little_endian and not syntax.is_deflated
-        self._parts = _parts_of(keys, level, retrieve_ae_title, not syntax.is_implicit_VR) if plain else None
+        self._parts = _parts_of(request.shape, level, retrieve_ae_title, not syntax.is_implicit_VR) if plain else None
 
     def encoded(self, row: Row) -> bytes:
         """The identifier of the response that tells of `row`. Raises ValueError for a row that cannot be written."""
@@ -55,7 +55,7 @@ class ResponseIdentifiers:
 
     def _by_pydicom(self, row: Row) -> bytes:
         request, level, title = self._pattern
-        whole = identifiers.response_identifier(request, row, level, title)
+        whole = identifiers.response_identifier(request.dataset(), row, level, title)
         syntax = self._syntax
         content: bytes | None = encode(whole, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
         if content is None:
