@@ -12,12 +12,12 @@ from typing import Any
 
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR, MODE_REQUESTOR
-from pynetdicom.acse import ACSE
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association, ServiceUser
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.presentation import PresentationContext
 
+from mripacs.dimse.known_answers import KnowingAcse
 from mripacs.dimse.receiving import BoundedDimse
 from mripacs.dimse.upper_layer import DirectUpperLayer
 
@@ -39,7 +39,7 @@ class DirectAssociation(Association):
         self._sent_abort = self._sent_release = False
         self._accepted_cx: dict[int, PresentationContext] = {}
         self._rejected_cx: list[PresentationContext] = []
-        self.acse = ACSE(self)
+        self.acse = KnowingAcse(self)
         self.dul: DirectUpperLayer = DirectUpperLayer(self, max_pdu_bytes)
         self.dimse: DIMSEServiceProvider = BoundedDimse(self, max_dataset_bytes)
         self.dul.artim_timer.timeout = self._acse_timeout = entity.acse_timeout

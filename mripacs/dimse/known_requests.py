@@ -27,7 +27,9 @@ class KnownRequest:
 
     def to_primitive(self) -> A_ASSOCIATE:
         """The request's primitive: the caller's own, its contexts and items shared."""
-        return copy(self._primitive)
+        primitive = copy(self._primitive)
+        primitive.known = self  # by which `known_answers` finds what was answered
+        return primitive
 
     @property
     def may_be_kept(self) -> bool:

@@ -1,8 +1,8 @@
 """The listening socket: how many connections, for how long, and one thread for each.
 
-pynetdicom shakes hands in the loop that accepts, so that one silent peer keeps all others out; here the loop only
-accepts. The thread that shakes hands goes on as the association's (`direct`).
-`ThreadedAssociationServer.get_request`, `process_request_thread` and `service_actions` are the seams.
+pynetdicom shakes hands in the loop that accepts, so that one silent peer keeps all others out; here the threads of a
+`crew` accept in turn, and that which has a connection shakes hands and goes on as the association's (`direct`).
+`ThreadedAssociationServer.serve_forever`, `shutdown`, `get_request` and `process_request_thread` are the seams.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from pynetdicom.association import Association
 from pynetdicom.transport import ThreadedAssociationServer
 
 from mripacs.core.settings import DimseSettings
+from mripacs.dimse import crew
 from mripacs.dimse.accepting import DirectHandler
 from mripacs.dimse.connections import Connections
 from mripacs.dimse.direct import is_direct
+from mripacs.dimse.known_answers import KnownAnswers
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,6 @@ ABORT_S = 1.0  # for an A-ABORT to leave
 class Listener(ThreadedAssociationServer):
     """A server whose connections cost a bounded number of threads, bytes and seconds."""
 
-    daemon_threads = True  # as pynetdicom's associations: a handler that hangs does not keep the process
     request_queue_size = 128  # connections that the system keeps until they are accepted; 5 make a crowd's wait for 1 s
 
     def __init__(
@@ -45,18 +46,36 @@ class Listener(ThreadedAssociationServer):
         settings: DimseSettings,
         connections: Connections,
         max_dataset_bytes: int,
+        answers_alike: bool = False,
         **more: Any,
     ) -> None:
+        """answers_alike : to requests that its handlers let pass, they give the same answer each time."""
+        self.known_answers: KnownAnswers | None = KnownAnswers() if answers_alike else None
         self.max_dataset_bytes = max_dataset_bytes  # of a message
         self._settings = settings
         self._connections = connections
         super().__init__(entity, *arguments, request_handler=DirectHandler, **more)
         self.bind(evt.EVT_CONN_OPEN, self._guard)
         self.bind(evt.EVT_ACCEPTED, self._allow_idling)
+        self._ending = threading.Event()
+        crew.wait_briefly(self.socket)
+        crew.Crew(self.get_request, self._serve).engage()
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Until `shutdown`, end what has lasted too long; connections are accepted and served by other threads."""
+        while not self._ending.wait(poll_interval):
+            self.service_actions()
+
+    def shutdown(self) -> None:
+        """Listen no longer. Associations under way are the entity's to abort."""
+        self._ending.set()
+        self.server_close()
+        self.ae._servers.remove(self)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept; the handshake is `process_request_thread`'s."""
         connection, address = self.socket.accept()
+        crew.wait_long(connection)
         connection.settimeout(self._settings.negotiation_timeout_s)
         return connection, address
 
@@ -73,6 +92,17 @@ class Listener(ThreadedAssociationServer):
         log.warning("closed a connection of %s: %d are open, %d of them its", client_address[0], total, of_peer)
         return False
 
+    def _serve(self, accepted: tuple[socket.socket, Any]) -> None:
+        """One connection, to its end."""
+        request, address = accepted
+        try:
+            if self.verify_request(request, address):
+                self.process_request_thread(request, address)
+            else:
+                self.shutdown_request(request)
+        except Exception:  # noqa: BLE001 - the thread has others to serve; what went wrong is told
+            self.handle_error(request, address)
+
     def process_request_thread(self, request: socket.socket, client_address: Any) -> None:
         """Shake hands if TLS is asked for, then serve the association to its end."""
         connection = request
@@ -87,7 +117,7 @@ class Listener(ThreadedAssociationServer):
             self._connections.settle(connection)
 
     def service_actions(self) -> None:
-        """After each connection, and every half second: end associations that have lasted too long.
+        """Every half second: end associations that have lasted too long.
 
         pynetdicom collects garbage here, at every sixtieth connection: 150 ms in which nothing else happens.
         """

@@ -25,6 +25,7 @@ from pynetdicom.sop_class import (
 )
 
 from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES, STORAGE_SYNTAXES
+from mripacs.dimse.known_answers import known_answer
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,10 @@ def accept_storage_contexts(event: evt.Event) -> None:
     """On EVT_REQUESTED: support exactly the storage contexts that the peer proposes, in both roles (C-GET needs SCU).
 
     Transfer syntaxes outside STORAGE_SYNTAXES stay unsupported, so such a context is rejected, not the association.
+    Nothing is to be done for a request whose answer is known.
     """
+    if known_answer(event.assoc) is not None:
+        return
     acceptor = event.assoc.acceptor
     supported = {context.abstract_syntax: context for context in acceptor.supported_contexts}
     for proposed in event.assoc.requestor.primitive.presentation_context_definition_list:

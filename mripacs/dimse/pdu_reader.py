@@ -36,7 +36,7 @@ AHEAD_BYTES = 2**14  # read with a header: a command set, an identifier, the beg
 DISCARD_BYTES = 2**16
 
 # States and events of the upper layer's state machine (PS3.8 Tables 9-6 and 9-10).
-IDLE, DATA_TRANSFER, CLOSING = "Sta1", "Sta6", "Sta13"
+IDLE, AWAITING_LOCAL_RESPONSE, DATA_TRANSFER, CLOSING = "Sta1", "Sta3", "Sta6", "Sta13"
 REQUEST_CAME = "Evt6"
 TRANSPORT_CLOSED = "Evt17"
 INVALID_PDU = "Evt19"

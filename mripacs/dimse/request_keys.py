@@ -133,6 +133,6 @@ def _text(content: bytes, tag: int, vr: str) -> str | None:
     if vr not in _TEXTS or tag == _CHARACTER_SET or not content.isascii():
         return None
     text = content.decode("ascii")
-    text = text.removesuffix("\0") if vr == "UI" else text.rstrip(" ")
+    text = text.rstrip("\0 " if vr == "UI" else " ")
     text = text.lstrip(" ") if vr == "AE" else text
-    return text if text.isprintable() and _SPECIAL.isdisjoint(text) and text[-1:] != " " else None
+    return text if text.isprintable() and _SPECIAL.isdisjoint(text) else None

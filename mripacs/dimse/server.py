@@ -83,6 +83,7 @@ class DicomServer:
                 settings=settings,
                 connections=connections,
                 max_dataset_bytes=self._archive.settings.limits.max_object_bytes,
+                answers_alike=True,  # handlers look at the titles, the address and the load, and refuse or let pass
             )
         except OSError as error:
             self.stop()

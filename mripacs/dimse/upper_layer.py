@@ -26,7 +26,7 @@ from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT, P_DATA
 from pynetdicom.timer import Timer
 
 from mripacs.dimse.light_queue import LightQueue
-from mripacs.dimse.pdu_reader import CLOSING, IDLE, TRANSPORT_CLOSED, PduReader
+from mripacs.dimse.pdu_reader import AWAITING_LOCAL_RESPONSE, CLOSING, DATA_TRANSFER, IDLE, TRANSPORT_CLOSED, PduReader
 
 ARTIM_EXPIRED = "Evt18"  # PS3.8 Table 9-10
 DATA_STATES = frozenset({"Sta6", "Sta8"})  # in which P-DATA may be sent (PS3.8 Table 9-10)
@@ -132,15 +132,27 @@ class DirectUpperLayer(DULServiceProvider):
             connection = self.socket.socket if self.socket else None
             if connection is None or self.state_machine.current_state not in DATA_STATES:
                 return
-            try:
-                send_all(connection, parts)
-            except OSError:
-                self.event_queue.put(TRANSPORT_CLOSED)
-                self._act()
+            self._send_all(connection, parts)
+
+    def accept(self, pdu: bytes) -> None:
+        """Send an A-ASSOCIATE-AC PDU, as AE-7 would; nothing for an association that was aborted meanwhile."""
+        with self._turn:
+            connection = self.socket.socket if self.socket else None
+            if connection is None or self.state_machine.current_state != AWAITING_LOCAL_RESPONSE:
+                return
+            self.state_machine.current_state = DATA_TRANSFER
+            self._send_all(connection, [pdu])
 
     def is_unwatched(self) -> bool:
         """Whether nobody listens to what `write` would not tell."""
         return not any(self.assoc.get_handlers(event) for event in _WATCHED)
+
+    def _send_all(self, connection: socket.socket, parts: Sequence[bytes | memoryview]) -> None:
+        try:
+            send_all(connection, parts)
+        except OSError:
+            self.event_queue.put(TRANSPORT_CLOSED)
+            self._act()
 
     def receive_pdu(self, wait: bool = False, timeout: float | None = None) -> Any:
         """The next primitive for the user; None when none comes in time, or the connection ends."""

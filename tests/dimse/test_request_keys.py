@@ -64,6 +64,8 @@ def test_what_viewers_ask_is_read_plainly_and_the_same(syntax):
     assert plain[0] == VIEWERS
     keys = decode_keys(BytesIO(content), syntax)
     assert keys.level is Level.SERIES
+    blank = content.replace(b"1.2.3.45", b"1.2.3.4 ")  # DCMTK pads with a zero, others with a blank
+    assert decode_plain(blank, syntax) == by_pydicom(blank, syntax)
     assert keys.dataset() == identifiers.decode_identifier(BytesIO(content), syntax)
 
 
@@ -100,6 +102,7 @@ def element(keyword, value, explicit):
 @given(st.dictionaries(st.sampled_from(KEYWORDS), VALUES, max_size=4), st.booleans(), st.booleans())
 @example({"PatientName": b"A^B^ ", "RetrieveAETitle": b"  AE"}, False, True)
 @example({"PatientName": b"A "}, True, False)
+@example({"StudyInstanceUID": b"1.2.3\0 \0"}, True, False)
 def test_what_is_read_plainly_is_what_pydicom_reads(values, explicit, in_order):
     keywords = sorted(values, key=tag_for_keyword) if in_order else values
     content = b"".join(element(keyword, values[keyword], explicit) for keyword in keywords)

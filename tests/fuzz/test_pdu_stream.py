@@ -142,13 +142,14 @@ BROKEN = {  # by what the check says
         "Listener._guard = guard\n"
     ),
     "somebody else was": (
-        "import time\n"
-        "from mripacs.dimse.pdu_reader import PduReader\n"
+        "import threading, time\n"
         "from mripacs.dimse.listener import Listener\n"
-        "Listener.get_request_before = Listener.get_request\n"
+        "before, one_by_one = Listener.get_request, threading.Lock()\n"
         "def slow(self):\n"
-        "    time.sleep(3)\n"
-        "    return self.get_request_before()\n"
+        "    accepted = before(self)\n"
+        "    with one_by_one:\n"
+        "        time.sleep(3)\n"
+        "    return accepted\n"
         "Listener.get_request = slow\n"
     ),
     "something was stored": "from mripacs.dicom import index\nindex.check_identity = lambda *_: None\n",
