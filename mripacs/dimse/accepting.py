@@ -14,6 +14,7 @@ from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.transport import AddressInformation, AssociationSocket, RequestHandler
 
 from mripacs.dimse.direct import DirectAssociation
+from mripacs.dimse.service_users import our_end
 
 
 class DirectHandler(RequestHandler):
@@ -24,11 +25,8 @@ class DirectHandler(RequestHandler):
         association = DirectAssociation(entity, MODE_ACCEPTOR, entity.maximum_pdu_size, server.max_dataset_bytes)
         association._server = server
         association.set_socket(AssociationSocket(association, client_socket=self.request))
-        acceptor = association.acceptor
-        acceptor.maximum_length = entity.maximum_pdu_size
-        acceptor.ae_title = server.ae_title
+        acceptor = association.acceptor = our_end(association, MODE_ACCEPTOR, server.ae_title)
         acceptor.address_info = numeric_address(server.server_address)
-        acceptor.implementation_version_name = entity.implementation_version_name
         acceptor.supported_contexts = list(server.contexts)
         association.requestor.address_info = numeric_address(self.client_address)
         association._handlers = _copied(server._handlers)

@@ -13,12 +13,13 @@ from typing import Any
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR, MODE_REQUESTOR
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association, ServiceUser
+from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.presentation import PresentationContext
 
 from mripacs.dimse.known_answers import KnowingAcse
 from mripacs.dimse.receiving import BoundedDimse
+from mripacs.dimse.service_users import service_user
 from mripacs.dimse.upper_layer import DirectUpperLayer
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class DirectAssociation(Association):
         # pynetdicom's own constructor makes two threads, a provider that is replaced, and all default handlers: 0.25 ms
         self._ae, self.mode = entity, mode
         self._server = None
-        self.requestor, self.acceptor = ServiceUser(self, MODE_REQUESTOR), ServiceUser(self, MODE_ACCEPTOR)
+        self.requestor, self.acceptor = (service_user(self, end) for end in (MODE_REQUESTOR, MODE_ACCEPTOR))
         self.is_established = self.is_rejected = self.is_aborted = self.is_released = False
         self._sent_abort = self._sent_release = False
         self._accepted_cx: dict[int, PresentationContext] = {}

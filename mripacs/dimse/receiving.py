@@ -17,21 +17,26 @@ from io import BytesIO
 from typing import Any
 
 from pynetdicom import evt
+from pynetdicom._handlers import standard_dimse_recv_handler
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dimse_primitives import C_CANCEL, N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
 
 from mripacs.core.errors import ObjectTooLargeError
+from mripacs.dimse.arriving import Arriving, read_command
 from mripacs.dimse.pdu_reader import INVALID_PDU
 from mripacs.dimse.upper_layer import DirectUpperLayer
 
 log = logging.getLogger(__name__)
+pynetdicom_log = logging.getLogger("pynetdicom")
 
 MAX_COMMAND_BYTES = 2**16  # real command sets have some hundred bytes
 # Messages received and not yet looked at. A peer waits for each answer (PS3.7 D.3.3.3: no asynchronous operations are
 # negotiated), so one is enough; each may hold a data set of the limit's size.
 MAX_WAITING_MESSAGES = 2
+COMMAND, LAST = 1, 2  # bits of a message control header (PS3.8 E.2)
+WHOLE_COMMAND = COMMAND | LAST
 POLL_S = 0.1  # how soon the end of an association is seen while an answer is waited for
 
 
@@ -104,6 +109,9 @@ class BoundedDimse(DIMSEServiceProvider):
         self._sending = threading.Lock()
         self._reporting = threading.Lock()
         self._max_dataset_bytes = max_dataset_bytes
+        self._arriving: Arriving | None = None  # a message whose data set comes
+        self._dataset = BoundedBuffer(max_dataset_bytes)
+        self._context_id = 0
 
     @property
     def cancel_req(self) -> dict[int, C_CANCEL]:
@@ -124,6 +132,8 @@ class BoundedDimse(DIMSEServiceProvider):
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Add a P-DATA's fragments to the message; a message that cannot be one aborts the association."""
+        if self.message is None and self._takes(primitive.presentation_data_value_list):
+            return
         if self.message is None:
             self.message = self._new_message()
         try:
@@ -133,8 +143,56 @@ class BoundedDimse(DIMSEServiceProvider):
             return
         if self.message is not None and self.message.encoded_command_set.received > MAX_COMMAND_BYTES:
             self._abort("a command set without end")
-        elif self.msg_queue.qsize() > MAX_WAITING_MESSAGES:
+        else:
+            self._bound_waiting()
+
+    def _takes(self, fragments: Sequence[tuple[int, bytes | memoryview]]) -> bool:
+        """Take fragments of a message that is plain (`arriving`); whether they were."""
+        if self._arriving is not None:
+            self._collect(fragments)
+            return True
+        if not fragments or fragments[0][1][0] & WHOLE_COMMAND != WHOLE_COMMAND or self._is_watched():
+            return False
+        context_id, command = fragments[0]
+        message = read_command(bytes(command[1:]))
+        if message is None:
+            return False
+        self._context_id = context_id
+        if not message.has_dataset:
+            self._hand_on(message.whole(BytesIO()))
+            return True
+        self._arriving, self._dataset = message, BoundedBuffer(self._max_dataset_bytes)
+        self._collect(fragments[1:])
+        return True
+
+    def _collect(self, fragments: Sequence[tuple[int, bytes | memoryview]]) -> None:
+        """Add fragments of the data set of the message that arrives; hand it on when it is whole."""
+        for _, fragment in fragments:
+            control = fragment[0]
+            if control & COMMAND:
+                self._abort("a command set in the midst of a data set")
+                return
+            self._dataset.write(fragment[1:])
+            if control & LAST and self._arriving is not None:
+                message, self._arriving = self._arriving, None
+                self._hand_on(message.whole(self._dataset))
+                return
+
+    def _hand_on(self, primitive: Any) -> None:
+        primitive._context_id = self._context_id
+        self.msg_queue.put((self._context_id, primitive))
+        self._bound_waiting()
+
+    def _bound_waiting(self) -> None:
+        if self.msg_queue.qsize() > MAX_WAITING_MESSAGES:
             self._abort("more messages than may wait")
+
+    def _is_watched(self) -> bool:
+        """Whether anybody would see the message that pynetdicom makes of what comes."""
+        handlers = self.assoc.get_handlers(evt.EVT_DIMSE_RECV)
+        return pynetdicom_log.isEnabledFor(logging.INFO) or any(
+            handler[0] is not standard_dimse_recv_handler for handler in handlers
+        )
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
         """Send a message whole: fragments of two must not mix (PS3.8 E.1).
@@ -179,5 +237,5 @@ class BoundedDimse(DIMSEServiceProvider):
 
     def _abort(self, what: str) -> None:
         log.warning("association of %s aborted: %s", self.assoc.requestor.address, what)
-        self.message = None
+        self.message = self._arriving = None
         self.dul.event_queue.put(INVALID_PDU)
