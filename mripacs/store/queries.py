@@ -11,7 +11,7 @@ rows that share them, and only at levels that something was asked of.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -98,10 +98,15 @@ _kept = lru_cache(KEPT_STATEMENTS)(_build)
 
 
 def rows(connection: Connection, query: Query, statement: Statement) -> Iterator[dict[str, str | int]]:
-    """The rows, by keyword; values that are absent or empty are left out."""
+    """The rows, by keyword."""
     sql = _from_series_on(connection, query.offset, statement.sql) if statement.skips else statement.sql
+    yield from described(statement, connection.execution_options(yield_per=ROWS_AT_ONCE).execute(sql))
+
+
+def described(statement: Statement, selected: Iterable[Sequence[Any]]) -> Iterator[dict[str, str | int]]:
+    """What rows of the statement's columns tell, by keyword; values that are absent or empty are left out."""
     pickers = [_Picker(keywords) for keywords in statement.attributes]
-    for row in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(sql):
+    for row in selected:
         found: dict[str, Any] = {}
         for pick, text in zip(pickers, row, strict=False):
             found.update(pick(text))

@@ -54,6 +54,7 @@ from mripacs.store.database import Turns
 from mripacs.store.failures import is_race, translated
 from mripacs.store.glance import Glance
 from mripacs.store.headers import PackedHeader, ReferenceCache
+from mripacs.store.keyed import KeyedQuestions
 from mripacs.store.overview import Overview
 from mripacs.store.packing import pack_header
 from mripacs.store.preview_models import PreviewModels
@@ -78,6 +79,7 @@ class Store(Overview):
         self.commitments = Commitments(self._reading, self._writing)
         self.previews = PreviewModels(self._reading, self._writing)
         self._identity = Glance(engine, reading.IDENTITY_BY_UID)
+        self._keyed = KeyedQuestions(engine)
         self._references = ReferenceCache()
         self._new_reference_lock = Turns()
         self.waiting = Waiting(self._reading, self._together)
@@ -247,10 +249,11 @@ class Store(Overview):
 
         Rows are read while they are consumed. Raises QueryError at once for a key that cannot be matched.
         """
-        statement = queries.build(query, self._engine.dialect.name)
+        statement = None if self._keyed.suits(query) else queries.build(query, self._engine.dialect.name)
         if query.level is Level.IMAGE:
             self._settle(selection_around(query))
-        return self._rows(query, statement)
+        found = self._keyed.rows(query) if statement is None else None
+        return iter(found) if found is not None else self._rows(query, statement)
 
     def statistics(self) -> ArchiveStatistics:
         """Totals of the archive, and the same by codec, modality, manufacturer and error."""
@@ -390,6 +393,7 @@ class Store(Overview):
         except StoreError as error:
             log.warning("space was not given back yet: %s", error)
 
-    def _rows(self, query: Query, statement: queries.Statement) -> Iterator[dict[str, str | int]]:
+    def _rows(self, query: Query, statement: queries.Statement | None) -> Iterator[dict[str, str | int]]:
+        statement = statement or queries.build(query, self._engine.dialect.name)
         with self._reading() as connection:
             yield from queries.rows(connection, query, statement)
