@@ -104,6 +104,7 @@ def test_a_debug_log_names_no_patient(tmp_path):
             item = ReceivedObject(body, ExplicitVRLittleEndian, MRImageStorage, uid, "test")
             list(client.send(peer, [item]))
         assert len(list(client.find(peer, "STUDY", {"PatientName": "Secret*", "PatientID": "SECRET-17"}))) == 1
+        node.settle()  # which writes what it was stored as
     finally:
         node.stop()
     assert dataset.SOPInstanceUID in node.log
