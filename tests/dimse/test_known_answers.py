@@ -150,14 +150,14 @@ def test_the_seams_are_there():
 
 
 def test_it_is_still_worth_it():
-    """A third of the processor time when this was written; when it is not three quarters, pynetdicom has mended it."""
+    """A third of the processor time when this was written; when it is not two thirds, pynetdicom has mended it."""
     theirs, ours = (min(seconds_of_associations(alike) for _ in range(3)) for alike in (False, True))
-    assert ours < 0.75 * theirs
+    assert ours < 0.67 * theirs
 
 
 def seconds_of_associations(answers_alike):
     with listening(HANDLERS, answers_alike=answers_alike) as (port, _):
         began = time.process_time()
-        for _ in range(30):
-            answer(port)
+        for _ in range(20):
+            answer(port, PROPOSALS * 15)  # as many contexts as scanners ask for
         return time.process_time() - began
