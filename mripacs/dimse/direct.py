@@ -77,10 +77,8 @@ class DirectAssociation(Association):
             context_id, message = self.dimse.get_msg(block=False)
             if message:
                 self._serve_request(message, int(context_id or 0))
-            elif self.is_established and self.acse.is_release_requested():
-                self._release()
-            elif self.acse.is_aborted():
-                self._end_aborted()
+            elif self.dul.to_user_queue.queue and self._has_ended():
+                continue
             elif not self.dul.is_alive():
                 self.kill()
             elif self.dul.idle_timer_expired():
@@ -89,6 +87,14 @@ class DirectAssociation(Association):
                 self.kill()
             else:
                 self.dul.read_until(self._has_work, self.dul._idle_timer.remaining)
+
+    def _has_ended(self) -> bool:
+        """End the association if that is what waits for its user."""
+        if self.is_established and self.acse.is_release_requested():
+            self._release()
+        elif self.acse.is_aborted():
+            self._end_aborted()
+        return self._kill
 
     def _has_work(self) -> bool:
         return bool(self.dimse.msg_queue.queue or self.dul.to_user_queue.queue or self._kill)

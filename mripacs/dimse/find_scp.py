@@ -41,7 +41,7 @@ class _Responses:
         self._syntax: UID = context.transfer_syntax[0]
         self._response = C_FIND()
         self._response.MessageIDBeingRespondedTo = request.MessageID
-        self._response.AffectedSOPClassUID = request.AffectedSOPClassUID
+        self._response._affected_sop_class_uid = request.AffectedSOPClassUID  # checked when it came
         self._commands: dict[int, bytes] = {}  # of pending responses, by status: all of a status are the same
         self._parts: list[bytes | memoryview] = []
         self._size, self._since = 0, time.monotonic()
@@ -64,15 +64,15 @@ class _Responses:
             self.flush()
         return True
 
-    def flush(self) -> None:
-        """Send what waits."""
+    def flush(self, *, later: bool = False) -> None:
+        """Send what waits; `later` with what is sent next."""
         if self._parts and self._dul is not None:
-            self._dimse.send_pdus([b"".join(self._parts)])
+            self._dimse.send_pdus([b"".join(self._parts)], later=later)
         self._parts, self._size, self._since = [], 0, time.monotonic()
 
     def end(self, status: int | Dataset, service: Any) -> None:
-        """The final response."""
-        self.flush()
+        """The final response, in one call with the last matches: the peer wakes up once."""
+        self.flush(later=True)
         self._response.Identifier = None
         service.validate_status(status, self._response)
         self._dimse.send_msg(self._response, self._context_id)

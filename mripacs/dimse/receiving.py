@@ -204,10 +204,13 @@ class BoundedDimse(DIMSEServiceProvider):
             super().send_msg(primitive, context_id)
         self.dul._idle_timer.restart()
 
-    def send_pdus(self, parts: Sequence[bytes | memoryview]) -> None:
-        """Send messages whose P-DATA-TF PDUs `parts` are, put together, over an upper layer of ours."""
+    def send_pdus(self, parts: Sequence[bytes | memoryview], *, later: bool = False) -> None:
+        """Send messages whose P-DATA-TF PDUs `parts` are, put together, over an upper layer of ours.
+
+        later : with what is sent next.
+        """
         with self._sending:
-            self.dul.write(parts)
+            self.dul.write(parts, later=later)
         self.dul._idle_timer.restart()
 
     def report_event(self, request: N_EVENT_REPORT, context_id: int) -> int | None:

@@ -291,11 +291,24 @@ def test_many_matches_leave_in_few_calls(monkeypatch):
     handlers = [(evt.EVT_C_FIND, lambda _: ((0xFF00, bytes(100)) for _ in range(2000)))]
     with listening(handlers) as (port, _), raw(port, FindModel) as association:
         context = association.context(FindModel)
+        calls.clear()
         association.send(association.message(context, find_command(), b"\x08\0\x52\0\x06\0\0\0STUDY "))
         received = sum(1 for _ in range(2000) if association.receive().dataset_bytes == 100)
         assert fields.number_of(association.receive().command, fields.STATUS) == 0
     assert received == 2000
     assert len(calls) < 200
+
+
+def test_few_matches_leave_with_the_final_response(monkeypatch):
+    calls = []
+    monkeypatch.setattr("mripacs.dimse.upper_layer.send_all", lambda *call: (calls.append(call), send_all(*call)))
+    handlers = [(evt.EVT_C_FIND, lambda _: ((0xFF00, bytes(100)) for _ in range(3)))]
+    with listening(handlers) as (port, _), raw(port, FindModel) as association:
+        context = association.context(FindModel)
+        calls.clear()
+        association.send(association.message(context, find_command(), b"\x08\0\x52\0\x06\0\0\0STUDY "))
+        assert [next_status(association) for _ in range(4)] == [0xFF00, 0xFF00, 0xFF00, 0x0000]
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("count", [1, MAX_PARTS - 1, 3 * MAX_PARTS])
