@@ -10,17 +10,18 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, text
+from sqlalchemy import Connection, Dialect, Table, insert, text
+from sqlalchemy.types import TypeDecorator
 
 from mripacs.core.model import NewInstance
-from mripacs.store import name_parts, schema
+from mripacs.store import name_parts, origins, schema
 from mripacs.store.database import Database
 from mripacs.store.engine import compact_json
 from mripacs.store.headers import digest, make_reference, pack, pack_alone
 from mripacs.store.rows import Values, instance_values, series_values, study_values
 from mripacs.store.seals import seal
 from mripacs.store.tallies import joined_modalities
-from mripacs.store.writing import now
+from mripacs.store.writing import header_values, now
 
 _STUDY = insert(schema.study).returning(schema.study.c.id)
 _SERIES = insert(schema.series).returning(schema.series.c.id)
@@ -61,15 +62,16 @@ def _write_series(connection: Connection, above: Values, study_uid: str, news: S
     series_id = connection.execute(_SERIES, values).scalar_one()
     reference_id, packed = _write_reference(connection, series_id, news)
     time = now()
+    origin_ids = origins.find_or_add(connection, (new.source for new in news))
     rows = []
     for new in news:
         own: Values = {"series_id": series_id, "received_at": time, "header_bytes": len(packed[new.header])}
+        own["origin_id"] = origin_ids[new.source]
         own |= {"state": schema.STORED, **instance_values(new, values["instance_attributes"])}
         own["row_digest"] = seal(schema.instance, own, study_uid, str(values["series_instance_uid"]), reference_id)
         rows.append(own)
     ids = _write_instances(connection, rows)
     _write_parts(connection, list(zip(ids, news, strict=True)), packed, reference_id)
-    _write(connection, schema.event, [_event(new, time) for new in news])
 
 
 def _write_reference(
@@ -89,10 +91,9 @@ def _write_parts(
     uids = [(uid, row) for row, new in rows for uid in {new.sop_instance_uid, new.original_sop_instance_uid}]
     _write(connection, schema.instance_uid, [{"uid": uid, "instance_id": row} for uid, row in uids])
     headers = [
-        {"instance_id": row, "reference_id": reference_id, "raw_length": len(new.header),
-         "raw_digest": digest(new.header), "digest": digest(packed[new.header]), "data": packed[new.header]}
+        {"instance_id": row, "reference_id": reference_id, **header_values(new.header, packed[new.header])}
         for row, new in rows
-    ]  # fmt: skip
+    ]
     _write(connection, schema.header, headers)
     payloads = [{"instance_id": row, "digest": digest(new.payload or b""), "data": new.payload} for row, new in rows]
     _write(connection, schema.payload, payloads)
@@ -114,13 +115,13 @@ def _write(connection: Connection, table: Table, rows: Sequence[Values]) -> None
         connection.execute(insert(table), rows)
         return
     driver: Any = connection.connection.driver_connection
+    kinds = [table.c[name].type for name in rows[0]]
+    convert = [kind.process_bind_param if isinstance(kind, TypeDecorator) else _as_it_is for kind in kinds]
     with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({', '.join(rows[0])}) FROM STDIN") as copy:
         for row in rows:
-            copy.write_row(tuple(row.values()))
+            values = zip(convert, row.values(), strict=True)
+            copy.write_row(tuple(short(value, connection.dialect) for short, value in values))
 
 
-def _event(new: NewInstance, time: str) -> Values:
-    source = new.source
-    origin = {"door": source.door, "calling_ae": source.calling_ae, "called_ae": source.called_ae, "peer": source.peer}
-    about = {"time": time, "kind": "store", "uid": new.sop_instance_uid, "outcome": "stored"}
-    return {**about, **origin, "detail": str(new.certificate.tier)}
+def _as_it_is(value: Any, _dialect: Dialect) -> Any:
+    return value

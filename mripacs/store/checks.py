@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_,
 
 from mripacs.core.errors import DamagedInstanceError, UnknownInstanceError
 from mripacs.core.model import VerifyFinding
-from mripacs.store import schema
+from mripacs.store import references, schema
 from mripacs.store.certificates import unpack
 from mripacs.store.headers import ReferenceCache, digest
 from mripacs.store.name_parts import parts_of
-from mripacs.store.reading import Row, checked_header, checked_payload, find_reference, read_reference, rows_with_blobs
+from mripacs.store.reading import Row, checked_header, checked_payload, find_reference, rows_with_blobs
 from mripacs.store.seals import instance_is_intact, series_is_intact, study_is_intact
 from mripacs.store.tallies import instances_of_series, joined_modalities
 
@@ -81,7 +81,7 @@ def _damaged_references(connection: Connection) -> Iterator[VerifyFinding]:
     rows = select(reference.id, _series.series_instance_uid).join(schema.series, _series.id == reference.series_id)
     for row_id, series_uid in connection.execute(rows).all():
         try:
-            read_reference(connection, row_id)
+            references.read(connection, row_id)
         except ValueError as error:
             yield VerifyFinding(series_uid, "header reference", f"header reference {row_id} of the series {error}")
 
@@ -134,6 +134,7 @@ _instances_of_study = (
     .correlate(schema.study)
     .scalar_subquery()
 )
+_base, _series_of_base = schema.header_reference.alias("base"), schema.series.alias("series_of_base")
 _header, _payload, _uid = schema.header.c, schema.payload.c, schema.instance_uid.c
 
 CANNOT_BE_FOUND = _count(
@@ -186,7 +187,10 @@ _INCONSISTENT: tuple[tuple[str, str, Select[Any]], ...] = (
                 _instance.id.is_(None),
                 and_(
                     _uid.uid != _instance.sop_instance_uid,
-                    _uid.uid != func.coalesce(_instance.original_sop_instance_uid, ""),
+                    or_(
+                        _instance.original_sop_instance_uid.is_(None),
+                        _uid.uid != _instance.original_sop_instance_uid,
+                    ),
                 ),
             )
         ),
@@ -203,6 +207,15 @@ _INCONSISTENT: tuple[tuple[str, str, Select[Any]], ...] = (
                 schema.header_reference.c.transfer_syntax != _instance.transfer_syntax,
             )
         ),
+    ),
+    (
+        "header reference",
+        "the series' header reference leans on one of another study",
+        select(_series.series_instance_uid)
+        .join(schema.header_reference, schema.header_reference.c.series_id == _series.id)
+        .join(_base, _base.c.id == schema.header_reference.c.base_id)
+        .join(_series_of_base, _series_of_base.c.id == _base.c.series_id)
+        .where(_series_of_base.c.study_id != _series.study_id),
     ),
     (
         "header reference",

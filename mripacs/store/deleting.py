@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, func, literal, select, union_all
 
 from mripacs.core.model import Deletion, InstanceSelection, NewInstance, ReceivedFrom
-from mripacs.store import name_parts, schema
+from mripacs.store import name_parts, origins, references, schema
 from mripacs.store.locks import own_studies
 from mripacs.store.reading import HIERARCHY, restricted
 from mripacs.store.tallies import recount
@@ -103,8 +103,9 @@ def remove_waiting(connection: Connection, selection: InstanceSelection) -> list
 
 
 def remove(connection: Connection, victims: Sequence[Victim]) -> None:
-    """Delete the instances' rows with their UIDs, headers and payloads."""
+    """Delete the instances' rows with their UIDs, headers and payloads; their storage stays told."""
     for ids in _chunks([victim.id for victim in victims]):
+        origins.write_events(connection, ids)
         _drop_uids(connection, ids)
         connection.execute(delete(schema.instance).where(_instance.id.in_(ids)))
 
@@ -169,11 +170,9 @@ def _drop_uids(connection: Connection, ids: Sequence[int]) -> None:
 
 
 def _drop_references(connection: Connection, series_ids: Sequence[int]) -> int:
-    """Their bytes."""
-    unused = (
-        _reference.series_id.in_(series_ids),
-        ~select(_header.instance_id).where(_header.reference_id == _reference.id).exists(),
-    )
+    """Their bytes. What leans on them stands alone first, so that nothing of them stays."""
+    references.free_unused(connection, series_ids)
+    unused = (_reference.series_id.in_(series_ids), references.UNUSED)
     dropped = delete(schema.header_reference).where(*unused).returning(func.length(_reference.data))
     return sum(connection.execute(dropped).scalars())
 

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, PoolProxiedConnection, Select
+from sqlalchemy import Dialect, Engine, PoolProxiedConnection, Select
 from sqlalchemy.exc import SQLAlchemyError
 
 from mripacs.store.engine import file_identity
@@ -28,15 +28,27 @@ class Glance:
     """
 
     def __init__(self, engine: Engine, statement: Select[Any]) -> None:
-        """statement : with one bound parameter, of columns that the driver gives as they are."""
+        """statement : with one bound parameter."""
         self._engine = engine
         self._path = Path(engine.url.database or "")
-        self._sql = _sql(engine, statement) if engine.dialect.name == "sqlite" else None
-        self._names = [column.key for column in statement.selected_columns]
+        self._sql: str | None = None
+        if engine.dialect.name == "sqlite":
+            self._prepare(statement, engine.dialect)
         self._lock = threading.Lock()
         self._held: PoolProxiedConnection | None = None
         self._file: tuple[int, int] | None = None  # that the connection opened
         self._usable = False
+
+    def _prepare(self, statement: Select[Any], dialect: Dialect) -> None:
+        """The statement as the driver takes it, and what turns its values into and out of what is stored."""
+        compiled = statement.compile(dialect=dialect)
+        (parameter,) = compiled.binds.values()
+        self._sql = str(compiled)
+        self._stored = parameter.type.dialect_impl(dialect).bind_processor(dialect) or _as_it_is
+        self._columns = [
+            (column.key, column.type.dialect_impl(dialect).result_processor(dialect, None) or _as_it_is)
+            for column in statement.selected_columns
+        ]
 
     def look(self, value: str) -> Row | None:
         """The first row of the statement; None where there is none, and where this is not the way to find out."""
@@ -49,12 +61,14 @@ class Glance:
                 return None
             try:
                 rows = (
-                    connection.cursor().execute(self._sql, (value,)).fetchall()
+                    connection.cursor().execute(self._sql, (self._stored(value),)).fetchall()
                 )  # all: that ends the statement's view
             except sqlite3.Error:  # locked, damaged, no disk: whoever asks in the usual way gets its error
                 self._usable = False
                 return None
-        return dict(zip(self._names, rows[0], strict=True)) if rows else None
+        if not rows:
+            return None
+        return {name: read(each) for (name, read), each in zip(self._columns, rows[0], strict=True)}
 
     def open(self) -> None:
         """Have a connection from now on, where there is a way to have one. May wait."""
@@ -76,12 +90,8 @@ class Glance:
         _close(spare)
 
 
-def _sql(engine: Engine, statement: Select[Any]) -> str | None:
-    """The statement as the driver takes it; None where more is to be done than to hand its values on."""
-    converted = (column.type.dialect_impl(engine.dialect) for column in statement.selected_columns)
-    if any(each.result_processor(engine.dialect, None) for each in converted):
-        return None
-    return str(statement.compile(dialect=engine.dialect))
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _connected(engine: Engine) -> PoolProxiedConnection:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
 
 from mripacs.core.model import GrowthRow
 from mripacs.store import schema
+from mripacs.store.origins import STORED_OUTCOME
 
 _instance, _series, _event = schema.instance.c, schema.series.c, schema.event.c
 _DAY = func.substr(_instance.received_at, 1, 10)
@@ -50,7 +51,8 @@ def settled(connection: Connection, after: int, before: str) -> int:
 def removals(connection: Connection, after: int, before: str) -> tuple[bool, int]:
     """Whether something was deleted or replaced in the events above `after`, and the last event that is settled."""
     gone = select(_event.id).where(_event.id > after, _event.outcome.in_(("deleted", "replaced"))).limit(1)
-    last = select(func.max(_event.id)).where(_event.id > after, _event.time < before)
+    # Storages are told late, with the time they had: that says nothing of the numbers before theirs.
+    last = select(func.max(_event.id)).where(_event.id > after, _event.time < before, _event.outcome != STORED_OUTCOME)
     found = connection.execute(gone).first() is not None
     return found, int(connection.execute(last).scalar_one() or after)
 

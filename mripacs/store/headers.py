@@ -42,12 +42,14 @@ class Reference:
 class PackedHeader:
     """A header as stored: its bytes, and the reference needed to read them (None: they stand alone).
 
-    `reference_data` is a new reference as stored, packed alone; None when the reference has its row already.
+    `reference_data` is a new reference as stored, packed alone or against `base`, another of its study; None when the
+    reference has its row already.
     """
 
     data: bytes
     reference: Reference | None
     reference_data: bytes | None = None
+    base: Reference | None = None
 
 
 def make_reference(raw: bytes, row_id: int | None = None) -> Reference:
@@ -76,8 +78,12 @@ def is_poor(header: bytes, packed: PackedHeader) -> bool:
     """Whether the header is so unlike the references that it should become one itself."""
     if len(packed.data) <= POOR_BYTES:
         return False
-    alone = zstandard.ZstdCompressor(level=PACKED_LEVEL, write_content_size=False).compress(header)
-    return len(packed.data) > POOR_RATIO * len(alone)
+    return len(packed.data) > POOR_RATIO * size_alone(header)
+
+
+def size_alone(header: bytes) -> int:
+    """What the header takes alone, at the level of headers that are packed against others."""
+    return len(zstandard.ZstdCompressor(level=PACKED_LEVEL, write_content_size=False).compress(header))
 
 
 def unpack(data: bytes, raw_length: int, reference: Reference | None = None) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,6 +22,8 @@ from mripacs.core.model import Match, Query
 from mripacs.store import queries
 from mripacs.store.failures import translated
 
+Convert = Callable[[Any], Any]
+
 KEPT_SHAPES = 128
 UID_KEYS = frozenset({"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
 _UID = re.compile(r"[0-9.]{1,64}")
@@ -28,11 +31,16 @@ _UID = re.compile(r"[0-9.]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A prepared statement, and its parameters: the number of the match whose value each is, or a constant."""
+    """A prepared statement, and its parameters: the number of the match whose value each is, or a constant.
+
+    stored, read : what turns each parameter into what is stored, and each column's value back.
+    """
 
     statement: queries.Statement
     sql: str
     parameters: tuple[tuple[int | None, Any], ...]
+    stored: tuple[Convert, ...]
+    read: tuple[Convert, ...]
 
 
 class KeyedQuestions:
@@ -55,10 +63,15 @@ class KeyedQuestions:
         if shape is None:
             return None
         values = [
-            constant if number is None else query.matches[number].values[0] for number, constant in shape.parameters
+            stored(constant if number is None else query.matches[number].values[0])
+            for stored, (number, constant) in zip(shape.stored, shape.parameters, strict=True)
         ]
         found = self._run(shape.sql, values)
-        return None if len(found) > queries.ROWS_AT_ONCE else list(queries.described(shape.statement, found))
+        if len(found) > queries.ROWS_AT_ONCE:
+            return None
+        if any(read is not _as_it_is for read in shape.read):
+            found = [tuple(read(each) for read, each in zip(shape.read, row, strict=True)) for row in found]
+        return list(queries.described(shape.statement, found))
 
     def _shape_of(self, query: Query) -> _Shape | None:
         if self._engine.dialect.name != "sqlite" or not _is_keyed(query):
@@ -84,16 +97,31 @@ class KeyedQuestions:
         return found
 
     def _prepared(self, query: Query) -> _Shape | None:
-        """The statement for queries of a shape; None where more is to be done than to hand values on."""
+        """The statement for queries of a shape; None where not every UID is a parameter of its own."""
         dialect = self._engine.dialect
         statement = queries.build(query, dialect.name)
         compiled = statement.sql.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        converted = [column.type.dialect_impl(dialect) for column in statement.sql.selected_columns]
-        values = [compiled.params[name] for name in compiled.positiontup or ()]
+        names = compiled.positiontup or []
+        values = [compiled.params[name] for name in names]
         numbers = {match.values[0]: number for number, match in enumerate(query.matches)}
-        if any(each.result_processor(dialect, None) for each in converted) or not numbers.keys() <= set(values):
+        if not numbers.keys() <= set(values):
             return None
-        return _Shape(statement, str(compiled), tuple((numbers.get(value), value) for value in values))
+        known = compiled.binds
+        binds = [known[name if name in known else name.rpartition("_")[0]] for name in names]  # of IN: name_1, name_2
+        return _Shape(
+            statement,
+            str(compiled),
+            tuple((numbers.get(value), value) for value in values),
+            tuple(bind.type.dialect_impl(dialect).bind_processor(dialect) or _as_it_is for bind in binds),
+            tuple(
+                column.type.dialect_impl(dialect).result_processor(dialect, None) or _as_it_is
+                for column in statement.sql.selected_columns
+            ),
+        )
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _is_keyed(query: Query) -> bool:

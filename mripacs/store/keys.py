@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select
 
 from mripacs.core.model import Generation, Level
 from mripacs.store import schema
+from mripacs.store.short_forms import spelled
 
 _study, _series, _instance = schema.study.c, schema.series.c, schema.instance.c
 
@@ -111,7 +112,7 @@ def operands(keyword: str) -> tuple[ColumnElement[Any], ...]:
         return (_json_value(key.level, keyword),)
     if key.kind is Kind.NAME:
         return tuple(table.c[f"{key.column}_{group}"] for group in ("alphabetic", "ideographic", "phonetic"))
-    return (table.c[key.column],)
+    return (spelled(table.c[key.column]),)
 
 
 def _json_value(level: Level, keyword: str) -> ColumnElement[str]:

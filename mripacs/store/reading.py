@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, select
 
 from mripacs.core.errors import DamagedInstanceError, QueryError
 from mripacs.core.model import InstanceIdentity, InstanceSelection, StoredInstance
-from mripacs.store import schema
+from mripacs.store import references, schema
 from mripacs.store.certificates import from_columns, from_damaged
 from mripacs.store.headers import Reference, ReferenceCache, digest, unpack
 from mripacs.store.match_forms import text_form
@@ -186,13 +186,14 @@ def checked_header(row: Row, reference: Reference | None) -> bytes:
     """The header of a row of `rows_with_blobs`, unpacked."""
     if row["header_data"] is None:
         raise damaged(row, "header", "is missing")
-    if digest(row["header_data"]) != row["header_digest"]:
+    packed, of_packed = row["header_data"], row["header_digest"]
+    if of_packed and digest(packed) != of_packed:
         raise damaged(row, "header", "does not match its digest")
     try:
         header = unpack(row["header_data"], row["header_raw_length"], reference)
     except ValueError as error:
         raise damaged(row, "header", f"cannot be unpacked: {error}") from error
-    if digest(header) != row["header_raw_digest"]:
+    if digest(header if of_packed else packed + header) != row["header_raw_digest"]:
         raise damaged(row, "header", "does not match its digest after unpacking")
     return header
 
@@ -202,19 +203,9 @@ def find_reference(connection: Connection, row: Row, cache: ReferenceCache) -> R
     if row["header_reference_id"] is None:
         return None
     try:
-        return cache.get(row["header_reference_id"], lambda row_id: read_reference(connection, row_id))
+        return cache.get(row["header_reference_id"], lambda row_id: references.read(connection, row_id))
     except ValueError as error:
         raise damaged(row, "header reference", str(error)) from error
-
-
-def read_reference(connection: Connection, row_id: int) -> bytes:
-    """The raw header of a reference's row; ValueError when it is missing or damaged."""
-    row = connection.execute(select(schema.header_reference).where(_reference.id == row_id)).mappings().first()
-    if row is None:
-        raise ValueError("is missing")
-    if digest(row["data"]) != row["digest"]:
-        raise ValueError("does not match its digest")
-    return unpack(row["data"], row["raw_length"])
 
 
 def references_of(connection: Connection, study_uid: str, series_uid: str, transfer_syntax: str) -> list[int]:

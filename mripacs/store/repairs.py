@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Delete, delete, insert, or_, select, update
 
-from mripacs.store import name_parts, schema
+from mripacs.store import name_parts, references, schema
 from mripacs.store.checks import CANNOT_BE_FOUND
 from mripacs.store.deleting import EMPTY_SERIES
 from mripacs.store.locks import own_studies
@@ -39,9 +39,7 @@ _ORPHANS: tuple[tuple[str, Delete], ...] = (
     ),
     (
         "header references that no header needs",
-        delete(schema.header_reference).where(
-            ~select(_header.instance_id).where(_header.reference_id == _reference.id).exists()
-        ),
+        delete(schema.header_reference).where(references.UNUSED),
     ),
     (
         "series without instances",
@@ -56,6 +54,7 @@ _ORPHANS: tuple[tuple[str, Delete], ...] = (
 
 def drop_orphans(connection: Connection) -> list[str]:
     """Delete rows that belong to nothing, and say what they were."""
+    references.free_unused(connection)
     dropped = [(connection.execute(drop).rowcount, what) for what, drop in _ORPHANS]
     return [f"{count} {what} dropped" for count, what in dropped if count]
 

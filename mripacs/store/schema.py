@@ -3,8 +3,11 @@
     study ──< series ──< instance ──  payload, header          one row each (payload only where pixels were coded)
                 │            └──< instance_uid                 every UID an instance answers to
                 └──< header_reference <── header               what headers of the series are packed against
+                          └──< header_reference                another of the study, that one is packed against
     name_part                                                  parts of patients' names, by which studies are found
-    event                                                      audit trail; outlives what it speaks of
+    origin ──< instance                                        through what and from whom instances came
+    event                                                      audit trail but for what is stored; outlives its subjects
+    audit                                                      a view: all of the audit trail
     progress                                                   how far each verification has come
     model ──< preview                                          preview models, and the pictures they made of instances
     waiting                                                    acknowledged objects that are not compressed yet
@@ -37,6 +40,8 @@ from sqlalchemy import (
     text,
 )
 
+from mripacs.store.short_forms import CODECS, GENERATIONS, SOP_CLASSES, TIERS, TRANSFER_SYNTAXES, PackedUid, Word
+
 STORED, QUARANTINED = "stored", "quarantined"  # states of an instance
 
 metadata = MetaData(
@@ -49,6 +54,7 @@ metadata = MetaData(
 )
 
 CODE_POINTS = Text().with_variant(Text(collation="C"), "postgresql")  # compares and sorts as SQLite's BINARY does
+UID = PackedUid()
 ROW_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER PRIMARY KEY by itself
 
 
@@ -130,10 +136,10 @@ instance = Table(
     metadata,
     Column("id", ROW_ID, primary_key=True),
     _parent("series"),
-    Column("sop_class_uid", CODE_POINTS, nullable=False),
-    Column("sop_instance_uid", CODE_POINTS, nullable=False),  # served under
-    Column("original_sop_instance_uid", CODE_POINTS),  # received under; NULL: the same
-    Column("transfer_syntax", CODE_POINTS, nullable=False),
+    Column("sop_class_uid", Word(SOP_CLASSES), nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),  # served under
+    Column("original_sop_instance_uid", UID),  # received under; NULL: the same
+    Column("transfer_syntax", Word(TRANSFER_SYNTAXES), nullable=False),
     Column("instance_number", BigInteger),
     Column("attributes", JSON, nullable=False),  # where they differ from series.instance_attributes; "": absent here
     Column("received_at", CODE_POINTS, nullable=False),  # ISO 8601, UTC
@@ -141,25 +147,40 @@ instance = Table(
     Column("payload_bytes", BigInteger, nullable=False),
     Column("header_bytes", BigInteger, nullable=False),
     Column("pixel_offset", BigInteger),
-    Column("tier", CODE_POINTS, nullable=False),
-    Column("codec", CODE_POINTS),
-    Column("generation", CODE_POINTS, nullable=False),
+    Column("tier", Word(TIERS), nullable=False),
+    Column("codec", Word(CODECS)),
+    Column("generation", Word(GENERATIONS), nullable=False),
     Column("rel_error", Float(53)),  # of the worst frame; NULL without frames
     Column("received_digest", LargeBinary, nullable=False),
     Column("source_pixel_digest", LargeBinary),
-    Column("decoded_pixel_digest", LargeBinary),
+    Column("decoded_pixel_digest", LargeBinary),  # NULL beside a codec: that of the source
     Column("received_pixel_bytes", BigInteger),  # of the certificate, for sums
     Column(
         "certificate", LargeBinary, nullable=False
     ),  # what the columns above do not hold, packed (store.certificates)
     Column("row_digest", LargeBinary, nullable=False),
     Column("state", CODE_POINTS, nullable=False),  # STORED; anything else is not given out
+    # NULL: its storage has an event, as all had up to revision 0006.
+    Column("origin_id", ROW_ID, ForeignKey("origin.id")),
+)
+
+origin = (
+    Table(  # of an association's instances one row, which stays: deletions write the event of a storage with its words
+        "origin",
+        metadata,
+        Column("id", ROW_ID, primary_key=True),
+        Column("door", CODE_POINTS, nullable=False),
+        Column("calling_ae", CODE_POINTS, nullable=False),
+        Column("called_ae", CODE_POINTS, nullable=False),
+        Column("peer", CODE_POINTS, nullable=False),
+        UniqueConstraint("peer", "door", "calling_ae", "called_ae"),
+    )
 )
 
 instance_uid = Table(  # one table, so that no UID can name two instances, as served by one and as received by another
     "instance_uid",
     metadata,
-    Column("uid", CODE_POINTS, primary_key=True),
+    Column("uid", UID, primary_key=True),
     # No foreign key: it would want an index, which holds each UID once more. Deletions go by the instance's UIDs.
     Column("instance_id", ROW_ID, nullable=False),
     sqlite_with_rowid=False,
@@ -178,10 +199,11 @@ header_reference = Table(
     metadata,
     Column("id", ROW_ID, primary_key=True),
     _parent("series"),
-    Column("transfer_syntax", CODE_POINTS, nullable=False),
+    Column("transfer_syntax", Word(TRANSFER_SYNTAXES), nullable=False),
     Column("raw_length", BigInteger, nullable=False),
-    Column("digest", LargeBinary, nullable=False),  # SHA-256 of data
-    Column("data", LargeBinary, nullable=False),  # zstd, alone
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of data, with a base of data and what it unpacks to
+    Column("data", LargeBinary, nullable=False),  # zstd, alone or with the base as raw-content dictionary
+    Column("base_id", ROW_ID, ForeignKey("header_reference.id"), index=True),  # of the same study, and alone itself
     sqlite_autoincrement=True,  # a header under way may still lean on a row that was deleted: its number never returns
 )
 
@@ -191,8 +213,10 @@ header = Table(
     _of_instance(),
     Column("reference_id", ROW_ID, ForeignKey("header_reference.id"), index=True),  # NULL: zstd alone
     Column("raw_length", BigInteger, nullable=False),
-    Column("raw_digest", LargeBinary, nullable=False),  # SHA-256 of the header before compression
-    Column("digest", LargeBinary, nullable=False),  # SHA-256 of data
+    Column("raw_digest", LargeBinary, nullable=False),  # SHA-256 of data and what it unpacks to
+    Column(
+        "digest", LargeBinary, nullable=False
+    ),  # empty; up to revision 0006 that of data, and raw_digest of the rest
     Column("data", LargeBinary, nullable=False),  # zstd, with the reference as raw-content dictionary
 )
 

@@ -4,6 +4,7 @@ A row's digest is SHA-256 over its columns' values as read (so that both databas
 every value the same, as 1e-5 written 1E-5 inside JSON, is none) and over what places it: the UIDs above it, for an
 instance also the header reference that its header needs. Row numbers, counts and the state are left out: they change,
 and are checked against the rows that they speak of; so are the bytes of the pixels, which the certificate holds, too.
+Where an instance came from is left out, as it was when events alone told.
 A certificate that is packed counts by its bytes, one from before that, which is plain JSON, by what it says.
 """
 
@@ -27,6 +28,7 @@ _CHANGING = {
     "number_of_instances",
     "modalities",
     "received_pixel_bytes",
+    "origin_id",
     "state",
     "row_digest",
 }

@@ -19,8 +19,9 @@ from mripacs.core.model import NewInstance
 from mripacs.store import schema
 from mripacs.store.adding import AddedInstance, added, always_late, refused, require_rows_that_fit
 from mripacs.store.failures import is_race
-from mripacs.store.headers import PackedHeader
+from mripacs.store.headers import PackedHeader, Reference
 from mripacs.store.locks import share_study
+from mripacs.store.packing import lean
 from mripacs.store.together import Together
 from mripacs.store.writing import Placed, StillWaiting, insert_instances, require_not_waiting, uid_of_study
 
@@ -80,7 +81,7 @@ class Settling:
             if all(header.reference_data is None for _, header in packed):
                 return self._written(packed)
             with self.one_reference:  # else each thread that settles a part of a new series adds its own
-                return self._written(_one_reference_a_series(self._packed(left)))
+                return self._written(lean_on_the_first(_one_reference_a_series(self._packed(left))))
         except MripacsError as error:
             return {each.number: error for each in left}
 
@@ -92,14 +93,14 @@ class Settling:
             done = self._write(packed)
         except (IntegrityError, StillWaiting):
             log.debug("%d objects are settled one by one", len(packed))
-            return {settled.number: self._by_itself(settled, header) for settled, header in packed}
+            return {settled.number: self._by_itself(settled) for settled, _ in packed}
         return {settled.number: found for (settled, _), found in zip(packed, done, strict=True)}
 
-    def _by_itself(self, settled: Settled, header: PackedHeader) -> Outcome:
+    def _by_itself(self, settled: Settled) -> Outcome:
         new = settled.new
         for _ in range(ATTEMPTS):
-            try:
-                return self._write([(settled, header)])[0]
+            try:  # packed anew each time: what its reference leaned on may be gone, or may not have come
+                return self._write([(settled, self.pack(new))])[0]
             except StillWaiting as error:
                 return ConflictError(f"another object waits under {error.uids[0]}")
             except IntegrityError as error:
@@ -107,7 +108,6 @@ class Settling:
                     return ConflictError(f"another instance is stored under {new.sop_instance_uid}")
                 if not is_race(error):
                     return refused(new, error)
-                header = self.pack(new)
             except MripacsError as error:
                 return error
         return always_late(new)
@@ -134,6 +134,21 @@ def _one_reference_a_series(packed: Sequence[Packed]) -> list[Packed]:
         if header.reference_data is not None:
             bringing.add(series)
     return kept
+
+
+def lean_on_the_first(packed: Sequence[Packed]) -> list[Packed]:
+    """New references lean on the first new one of their study and transfer syntax where that is worth it."""
+    bases: dict[tuple[str, str], Reference] = {}
+    leaning = []
+    for settled, header in packed:
+        if header.reference_data is not None and header.base is None and header.reference is not None:
+            base = bases.setdefault(
+                (uid_of_study(settled.new.attributes), settled.new.transfer_syntax), header.reference
+            )
+            if base is not header.reference:
+                header = lean(header, [base]) or header  # noqa: PLW2901 - the same header, in fewer bytes
+        leaning.append((settled, header))
+    return leaning
 
 
 def _become(connection: Connection, packed: Sequence[Packed]) -> list[AddedInstance | None]:

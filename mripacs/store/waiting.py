@@ -41,7 +41,7 @@ _waiting, _uid = schema.waiting.c, schema.instance_uid.c
 _study, _series = schema.study.c, schema.series.c
 # Whether the UID is taken, and where the object belongs, in one statement: most find study and series there.
 _PLACE = select(
-    select(_uid.uid).where(_uid.uid == bindparam("uid")).exists().label("stored"),
+    select(_uid.uid).where(_uid.uid == bindparam("named")).exists().label("stored"),  # other bytes than in `waiting`
     select(_waiting.uid).where(_waiting.uid == bindparam("uid")).exists().label("waits"),
     select(_study.id).where(_study.study_instance_uid == bindparam("study")).scalar_subquery().label("study_id"),
     select(_series.id)
@@ -149,7 +149,8 @@ def _write(
     """The rows of a waiting object; None when its UID is taken."""
     share_study(connection, uid_of_study(found))
     own_uids(connection, [received.sop_instance_uid])
-    names = {"uid": received.sop_instance_uid, "study": uid_of_study(found), "series": uid_of_series(found)}
+    uid = received.sop_instance_uid
+    names = {"uid": uid, "named": uid, "study": uid_of_study(found), "series": uid_of_series(found)}
     place = connection.execute(_PLACE, names).one()
     if place.stored or place.waits:
         return None

@@ -1,4 +1,4 @@
-"""Writing instances: a single transaction from study row to audit event.
+"""Writing instances: a single transaction from study row to payload.
 
 Rows that many instances share (study, series) are inserted "on conflict do nothing", so that two nodes may create
 them at once. Their counts are updated last: that is where writers of one study wait for each other on PostgreSQL, so
@@ -15,9 +15,10 @@ from sqlalchemy import Connection, Insert, Table, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mripacs.core.model import IndexAttributes, NewInstance, ReceivedFrom
-from mripacs.store import name_parts, schema
+from mripacs.store import name_parts, origins, schema
 from mripacs.store.headers import PackedHeader, digest
 from mripacs.store.locks import own_uids, share_study
+from mripacs.store.references import seal_of
 from mripacs.store.rows import Attributes, Values, instance_values, series_values, study_values
 from mripacs.store.seals import seal
 from mripacs.store.tallies import count_one_more
@@ -144,8 +145,13 @@ def insert_instances(connection: Connection, placed: Sequence[Placed]) -> None:
 
     Raises IntegrityError when one of their UIDs names an instance already, or a header's reference has gone.
     """
-    references = [_add_reference(connection, each) for each in placed]
-    rows = [_row(each, reference) for each, reference in zip(placed, references, strict=True)]
+    added: dict[int, int] = {}
+    references = [_add_reference(connection, each, added) for each in placed]
+    origin_ids = origins.find_or_add(connection, (each.new.source for each in placed))
+    rows = [
+        {**_row(each, reference), "origin_id": origin_ids[each.new.source]}
+        for each, reference in zip(placed, references, strict=True)
+    ]
     ids = connection.execute(_INSTANCE, rows).scalars().all()
     named = sorted(
         (uid, row)
@@ -157,7 +163,6 @@ def insert_instances(connection: Connection, placed: Sequence[Placed]) -> None:
     connection.execute(_HEADER, [_header_row(row, each, reference) for row, each, reference in together])
     if payloads := _payload_rows(ids, placed):
         connection.execute(_PAYLOAD, payloads)
-    connection.execute(_EVENT, [_stored_event(each) for each in placed])
 
 
 def _row(placed: Placed, reference_id: int | None) -> Values:
@@ -179,27 +184,38 @@ def _payload_rows(ids: Sequence[int], placed: Sequence[Placed]) -> list[Values]:
 
 def _header_row(instance_id: int, placed: Placed, reference_id: int | None) -> Values:
     raw, packed = placed.new.header, placed.header.data
-    of_raw = {"raw_length": len(raw), "raw_digest": digest(raw), "reference_id": reference_id}
-    return {"instance_id": instance_id, **of_raw, "digest": digest(packed), "data": packed}
+    return {"instance_id": instance_id, "reference_id": reference_id, **header_values(raw, packed)}
 
 
-def _add_reference(connection: Connection, placed: Placed) -> int | None:
-    """The row of the header's reference, written if it is new."""
+def header_values(raw: bytes, packed: bytes) -> Values:
+    """A header's row, but for whose it is and what it is packed against."""
+    return {"raw_length": len(raw), "raw_digest": digest(packed + raw), "digest": b"", "data": packed}
+
+
+def _add_reference(connection: Connection, placed: Placed, added: dict[int, int]) -> int | None:
+    """The row of the header's reference, written if it is new.
+
+    added : rows of the references that were new in this transaction, by the `id` of their objects; a base is there
+    before what leans on it.
+    """
     header = placed.header
     if header.reference is None or header.reference_data is None:
         return header.reference.id if header.reference else None
-    row = {"series_id": placed.series_id, "transfer_syntax": placed.new.transfer_syntax}
-    of_raw = {"raw_length": len(header.reference.raw)}
-    data = {"digest": digest(header.reference_data), "data": header.reference_data}
-    return int(connection.execute(_REFERENCE, {**row, **of_raw, **data}).scalar_one())
-
-
-def _stored_event(placed: Placed) -> Values:
-    new = placed.new
-    return _event("store", new.source, new.sop_instance_uid, "stored", str(new.certificate.tier), placed.received_at)
+    raw, data, base = header.reference.raw, header.reference_data, header.base
+    row = {
+        "series_id": placed.series_id,
+        "transfer_syntax": placed.new.transfer_syntax,
+        "raw_length": len(raw),
+        "digest": seal_of(data, raw, base),
+        "data": data,
+        "base_id": None if base is None else base.id or added[id(base)],
+    }
+    row_id = int(connection.execute(_REFERENCE, row).scalar_one())
+    added[id(header.reference)] = row_id
+    return row_id
 
 
 def _event(kind: str, source: ReceivedFrom, uid: str, outcome: str, detail: str, time: str) -> Values:
     uid, outcome, detail = (part.replace("\0", "") for part in (uid, outcome, detail))
-    origin = {"door": source.door, "calling_ae": source.calling_ae, "called_ae": source.called_ae, "peer": source.peer}
-    return {"time": time, "kind": kind, "uid": uid, "outcome": outcome, "detail": detail, **origin}
+    about = {"time": time, "kind": kind, "uid": uid, "outcome": outcome, "detail": detail}
+    return {**about, **origins.words_of(source)}

@@ -124,7 +124,7 @@ def test_an_audit_event_for_each(tmp_path, filled):
         (row,) = client.get(f"{ROOT}/instances", headers=bearer(READ)).json()
         client.get(row["00081190"]["Value"][0], headers=bearer(READ))
     with sqlite3.connect(tmp_path / "archive" / "mripacs.db") as database:
-        events = database.execute("select kind, door, calling_ae, detail from event order by id").fetchall()
+        events = database.execute("select kind, door, calling_ae, detail from audit order by time").fetchall()
     assert ("store", "STOW-RS", "modality") in [event[:3] for event in events]
     assert ("query", "DICOMweb", "viewer") in [event[:3] for event in events]
     assert ("fetch", "DICOMweb", "viewer") in [event[:3] for event in events]

@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.types import TypeDecorator
 
+from mripacs.store import schema
 from tests.real_parts import REPOSITORY
 
 START_TIMEOUT_S = 120  # a machine without a compiled codec listens before it has one, so this is generous
@@ -131,7 +134,7 @@ class NodeProcess:
         self.settle()
         with closing(self._database()) as database:
             names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            names = [name for name in names if name not in ("event", "sqlite_sequence")]
+            names = [name for name in names if name not in ("event", "origin", "sqlite_sequence")]
             return {name: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}  # noqa: S608
 
     def certificates(self) -> dict[str, dict[str, Any]]:
@@ -139,7 +142,7 @@ class NodeProcess:
         self.settle()
         with closing(self._database()) as database:
             database.row_factory = sqlite3.Row
-            rows = [dict(row) for row in database.execute("SELECT * FROM instance")]
+            rows = [spelled_out(row) for row in database.execute("SELECT * FROM instance")]
         return {row["original_sop_instance_uid"] or row["sop_instance_uid"]: row for row in rows}
 
     def settle(self) -> None:
@@ -160,6 +163,16 @@ class NodeProcess:
         return {
             value for value in patients_of(self.sent) if re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.])", self.log)
         }
+
+
+def spelled_out(row: sqlite3.Row) -> dict[str, Any]:
+    """A row of instance with its short forms as text."""
+    kinds = {column.name: column.type for column in schema.instance.c if isinstance(column.type, TypeDecorator)}
+    dialect = sqlite.dialect()
+    return {
+        name: kinds[name].process_result_value(row[name], dialect) if name in kinds else row[name]
+        for name in row.keys()  # noqa: SIM118 - a row of sqlite3 iterates over its values
+    }
 
 
 def patients_of(files: Iterable[Path]) -> set[str]:

@@ -184,5 +184,5 @@ def test_the_log_of_the_audit_trail_is_bounded_by_what_was_asked(node) -> None:
     """Hostile peers that get no association write no events: the database cannot be filled from outside."""
     play(node.port, 3, 2)
     with closing(sqlite3.connect(f"file:{node.archive / 'mripacs.db'}?mode=ro", uri=True)) as database:
-        kinds = {kind for (kind,) in database.execute("SELECT DISTINCT kind FROM event")}
+        kinds = {kind for (kind,) in database.execute("SELECT DISTINCT kind FROM audit")}
     assert kinds <= {"start", "query"}

@@ -33,6 +33,7 @@ from mripacs.retrieve.fetch import Retrieve
 from mripacs.retrieve.finishing import Finishing
 from mripacs.retrieve.recent import Recent
 from mripacs.retrieve.scrolling import BEHIND, Scrolling
+from mripacs.store.short_forms import pack_uid
 from tests.e2e.objects import encoded, mr_object
 
 COUNT = 40
@@ -189,7 +190,7 @@ def test_a_damaged_one_is_its_own_error(filled: Path, archive: Archive, identiti
     """In the middle of a batch, found by the digest of its payload."""
     uid = identities[3].sop_instance_uid
     with closing(sqlite3.connect(filled / "mripacs.db")) as database:
-        (row,) = database.execute("select id from instance where sop_instance_uid = ?", (uid,)).fetchone()
+        (row,) = database.execute("select id from instance where sop_instance_uid = ?", (pack_uid(uid),)).fetchone()
         (payload,) = database.execute("select data from payload where instance_id = ?", (row,)).fetchone()
         for damaged in (bytes([payload[0] ^ 1]) + payload[1:], payload):
             database.execute("update payload set data = ? where instance_id = ?", (damaged, row))

@@ -57,7 +57,7 @@ def events(folder, kind):
     """(calling AE, called AE, UID, outcome, detail) of the events of a kind."""
     with closing(sqlite3.connect(folder / "archive" / "mripacs.db")) as database:
         return database.execute(
-            "SELECT calling_ae, called_ae, uid, outcome, detail FROM event WHERE kind = ?", (kind,)
+            "SELECT calling_ae, called_ae, uid, outcome, detail FROM audit WHERE kind = ?", (kind,)
         ).fetchall()
 
 

@@ -19,6 +19,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from mripacs.core.errors import StoreFullError
 from mripacs.core.model import ReceivedObject
 from mripacs.dimse import client, commitment, reporting
+from mripacs.store.short_forms import pack_uid
 from tests.e2e.node_process import NodeProcess, wait_until
 from tests.e2e.objects import encoded, mr_object
 
@@ -113,7 +114,8 @@ def damage(folder, uid):
     """Flip a bit of the payload of an instance behind the node's back."""
     with closing(sqlite3.connect(folder / "archive" / "mripacs.db")) as database, database:
         (row, data), = database.execute(
-            "SELECT payload.instance_id, data FROM payload JOIN instance_uid USING (instance_id) WHERE uid = ?", (uid,)
+            "SELECT payload.instance_id, data FROM payload JOIN instance_uid USING (instance_id) WHERE uid = ?",
+            (pack_uid(uid),),
         )  # fmt: skip
         flipped = bytes([data[0] ^ 1]) + data[1:]
         database.execute("UPDATE payload SET data = ? WHERE instance_id = ?", (flipped, row))

@@ -13,6 +13,7 @@ pytest.register_assert_rewrite(
     "tests.store.repacking_suite",
     "tests.store.upgrade_suite",
     "tests.store.name_suite",
+    "tests.store.reference_suite",
 )
 
 from tests.postgres import new_postgres_database, postgres_server  # noqa: E402 - after the rewrite is asked for

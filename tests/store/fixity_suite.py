@@ -10,8 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, LargeBinary, String, Table, cast, select, text, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    String,
+    Table,
+    cast,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeDecorator
 
 from mripacs.archive import Archive
 from mripacs.core.errors import ConflictError, DamagedInstanceError, MripacsError
@@ -20,6 +33,7 @@ from mripacs.core.settings import load_settings
 from mripacs.retrieve.scrub import NAME, Scrub
 from mripacs.retrieve.verify import Verification
 from mripacs.store import Store, schema
+from mripacs.store.short_forms import pack_uid
 from tests.store.conflict_suite import small_image
 from tests.store.deletion_suite import long_header, rows, sent
 from tests.store.examples import new_instance
@@ -28,7 +42,7 @@ FLIPS = 240  # of each database, in one run
 SEED = 20240
 TABLES = ("payload", "header", "header_reference", "instance", "instance_uid", "series", "study")
 # Row numbers have a test of their own: foreign keys forbid most of their flips.
-UNFLIPPED = {"id", "instance_id", "series_id", "study_id", "reference_id"}
+UNFLIPPED = {"id", "instance_id", "series_id", "study_id", "reference_id", "base_id", "origin_id"}
 
 
 def full(number: int) -> NewInstance:
@@ -72,16 +86,28 @@ def flipped(value: Any, chance: random.Random) -> Any:
 
 def stored_value(connection: Connection, table: Table, name: str, key: Any) -> Any:
     """The column as it is stored: text and JSON as bytes."""
-    column = table.c[name]
+    column = in_stored_form(table.c[name], connection)
     is_text = isinstance(column.type, String) or column.type.python_type is dict
-    (key_column,) = table.primary_key
+    key_column = key_of(table, connection)
     asked = cast(column, LargeBinary if connection.dialect.name == "sqlite" else String) if is_text else column
     found = connection.execute(select(asked).where(key_column == key)).scalar_one()
     return found.encode() if isinstance(found, str) else found
 
 
+def in_stored_form(column: Column[Any], connection: Connection) -> ColumnElement[Any]:
+    """The column as the database has it: short forms are not read as what they stand for."""
+    if not isinstance(column.type, TypeDecorator):
+        return column
+    return type_coerce(column, column.type.load_dialect_impl(connection.dialect))
+
+
+def key_of(table: Table, connection: Connection) -> ColumnElement[Any]:
+    (key,) = table.primary_key
+    return in_stored_form(key, connection)
+
+
 def write_value(connection: Connection, table: Table, name: str, key: Any, value: Any) -> None:
-    column, (key_column,) = table.c[name], table.primary_key
+    column, (key_column,) = in_stored_form(table.c[name], connection), table.primary_key  # by name
     is_text = isinstance(column.type, String) or column.type.python_type is dict
     kind = column.type.compile(connection.dialect).split(" COLLATE")[0]
     if is_text and connection.dialect.name == "postgresql":
@@ -125,7 +151,7 @@ class FixitySuite:
         done = 0
         for table, name in flips(chance):
             with store._engine.connect() as connection:
-                keys = connection.execute(select(*table.primary_key)).scalars().all()
+                keys = connection.execute(select(key_of(table, connection))).scalars().all()
                 key = chance.choice(sorted(keys))
                 before = stored_value(connection, table, name, key)
             after = None if before in (None, b"") else flipped(before, chance)
@@ -257,15 +283,17 @@ class FixitySuite:
         [
             "UPDATE study SET number_of_instances = 5, number_of_series = 7, modalities = 'CT'",
             "UPDATE series SET number_of_instances = 0",
-            "DELETE FROM instance_uid WHERE uid = '1.1'",
-            "UPDATE instance_uid SET uid = '1.9' WHERE uid = '2.25.1.1'",
+            "DELETE FROM instance_uid WHERE uid = :received",
+            "UPDATE instance_uid SET uid = :other WHERE uid = :served",
         ],
     )
     def test_what_follows_from_other_rows_is_repaired(self, store: Store, statement: str) -> None:
         for number in range(3):
             store.add(sent(f"1.{number}", "5", "4"))
         with store._writing() as connection:
-            connection.execute(text(statement))
+            uids = {"received": "1.1", "other": "1.9", "served": "2.25.1.1"}
+            named = {name: pack_uid(uid) for name, uid in uids.items() if f":{name}" in statement}
+            connection.execute(text(statement), named)
         assert store.check_references() != []
         store.repair()
         assert all_findings(store) == []
@@ -290,7 +318,8 @@ class FixitySuite:
         for number in range(10):
             store.add(sent(f"1.{number}", "5", "4"))
         with store._writing() as connection:
-            connection.execute(text("UPDATE instance SET tier = 'lossless' WHERE sop_instance_uid = '2.25.1.1'"))
+            damage = text("UPDATE instance SET tier = 'lossless' WHERE sop_instance_uid = :uid")
+            connection.execute(damage, {"uid": pack_uid("2.25.1.1")})
         first = Verification(store)
         for uid, _ in first:
             if uid == "2.25.1.3":

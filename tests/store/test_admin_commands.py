@@ -17,6 +17,7 @@ from mripacs.cli.app import app
 from mripacs.core.errors import MripacsError
 from mripacs.core.model import Tier
 from mripacs.store import Store
+from mripacs.store.short_forms import pack_uid
 from tests.real_parts import REPOSITORY
 from tests.store.examples import certificate, new_instance
 
@@ -80,7 +81,8 @@ def test_delete_of_nothing(run: Run, words: tuple[str, ...], code: int) -> None:
 def test_verify_repairs_and_lists(run: Run, folder: Path) -> None:
     assert run("verify").exit_code == 0
     with Store.open(f"sqlite:///{folder / 'mripacs.db'}") as store, store._writing() as connection:
-        connection.execute(text("UPDATE instance SET instance_number = 9 WHERE sop_instance_uid = '1.2'"))
+        damage = text("UPDATE instance SET instance_number = 9 WHERE sop_instance_uid = :uid")
+        connection.execute(damage, {"uid": pack_uid("1.2")})
         connection.execute(text("UPDATE study SET number_of_instances = 9"))
     assert run("verify", "--json").exit_code == 74
     repaired = run("verify", "--repair", "--json")

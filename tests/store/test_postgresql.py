@@ -22,6 +22,7 @@ from tests.store.examples import new_instance
 from tests.store.fixity_suite import FixitySuite
 from tests.store.name_suite import NameSuite
 from tests.store.query_suite import QuerySuite
+from tests.store.reference_suite import ReferenceSuite
 from tests.store.repacking_suite import RepackingSuite
 from tests.store.suite import StoreSuite
 from tests.store.upgrade_suite import UpgradeSuite
@@ -45,6 +46,7 @@ class TestPostgresql(
     RepackingSuite,
     UpgradeSuite,
     NameSuite,
+    ReferenceSuite,
 ):
     @pytest.fixture
     def empty_url(self, new_postgres_database: Callable[..., str]) -> str:

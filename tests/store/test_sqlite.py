@@ -31,6 +31,7 @@ from tests.store.examples import new_instance
 from tests.store.fixity_suite import FixitySuite
 from tests.store.name_suite import NameSuite
 from tests.store.query_suite import QuerySuite
+from tests.store.reference_suite import ReferenceSuite
 from tests.store.repacking_suite import RepackingSuite
 from tests.store.suite import StoreSuite
 from tests.store.upgrade_suite import UpgradeSuite
@@ -73,6 +74,7 @@ class TestSqlite(
     RepackingSuite,
     UpgradeSuite,
     NameSuite,
+    ReferenceSuite,
 ):
     @pytest.fixture
     def empty_url(self, tmp_path: Path) -> str:
@@ -93,7 +95,7 @@ class TestSqlite(
         """Whoever opens and closes a fresh archive beside its node: what is added afterwards is in the file."""
         look = (
             "import sqlite3, sys; database = sqlite3.connect(sys.argv[1]); "
-            "print(*sorted(row[0] for row in database.execute('SELECT sop_instance_uid FROM instance'))); "
+            "print(*sorted(row[0] for row in database.execute(\"SELECT uid FROM audit WHERE kind = 'store'\"))); "
             "database.close()"
         )
         command = [sys.executable, "-c", look, empty_url.removeprefix("sqlite:///")]

@@ -88,8 +88,8 @@ def test_the_clock_is_set(tmp_path):
         set_clock(clock, 0)
         wait_until(lambda: "scrub: " in node.log, 30, "a scrub")
         with closing(sqlite3.connect(f"file:{node.archive / 'mripacs.db'}?mode=ro", uri=True)) as database:
-            stored = [uid for (uid,) in database.execute("SELECT uid FROM event WHERE kind = 'store' ORDER BY id")]
-            times = [at for (at,) in database.execute("SELECT time FROM event WHERE kind = 'store' ORDER BY id")]
+            storages = "SELECT uid, time FROM audit WHERE kind = 'store' ORDER BY instance_id"
+            stored, times = map(list, zip(*database.execute(storages), strict=True))
         assert stored == list(sender.acknowledged)
         assert times != sorted(times), "the node's clock was never set: the test shows nothing"
         assert_whole(node, sender)
