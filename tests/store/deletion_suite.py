@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from mripacs.core.errors import ConflictError, QueryError, UnknownInstanceError
 from mripacs.core.model import Deletion, InstanceSelection, Level, NewInstance, Query, ReceivedFrom
@@ -138,6 +138,17 @@ class DeletionSuite:
         ]
         assert found[0]["detail"] == f"1 instances, 1 series, 0 studies, {deletion.freed_bytes} bytes"
         assert digest in found[1]["detail"]
+
+    def test_what_was_stored_stays_told(self, filled: Store) -> None:
+        """The view of the whole trail says the same of a storage before and after its instance has gone."""
+        words = "time, kind, door, calling_ae, called_ae, peer, uid, outcome, detail"
+        storages = text(f"SELECT {words} FROM audit WHERE kind = 'store' ORDER BY time, uid")  # noqa: S608 - ours
+        with filled._engine.connect() as connection:
+            before = connection.execute(storages).all()
+        assert ("store", "2.25.1.4", "stored", "kwavelet") in [(row[1], *row[6:]) for row in before]
+        filled.delete(of(series="6"), source=WHO)
+        with filled._engine.connect() as connection:
+            assert connection.execute(storages).all() == before
 
     def test_a_row_number_of_a_reference_never_returns(self, store: Store) -> None:
         """A header packed against a reference that was deleted must not find another one in its place."""
