@@ -7,20 +7,23 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 
 from mripacs.store import schema
+from mripacs.store.prepared import Prepared
 
 _study, _series, _instance, _waiting = schema.study.c, schema.series.c, schema.instance.c, schema.waiting.c
 
-_ONE_MORE_IN_STUDY = (
+_ONE_MORE_IN_STUDY = Prepared(
     update(schema.study).where(_study.id == bindparam("row")).values(number_of_instances=_study.number_of_instances + 1)
 )
-_ONE_MORE_IN_SERIES = (
+_ONE_MORE_IN_SERIES = Prepared(
     update(schema.series)
     .where(_series.id == bindparam("row"))
     .values(number_of_instances=_series.number_of_instances + 1)
     .returning(_series.number_of_instances)
 )
-_MEMBERS = select(_series.modality).where(_series.study_id == bindparam("row"), _series.number_of_instances > 0)
-_DESCRIBE_STUDY = (
+_MEMBERS = Prepared(
+    select(_series.modality).where(_series.study_id == bindparam("row"), _series.number_of_instances > 0)
+)
+_DESCRIBE_STUDY = Prepared(
     update(schema.study)
     .where(_study.id == bindparam("row"))
     .values(number_of_series=bindparam("count"), modalities=bindparam("joined"))
@@ -52,8 +55,9 @@ _RECOUNT_STUDY = (
 
 def count_one_more(connection: Connection, study_id: int, series_id: int) -> None:
     """One instance more; a series' first one also changes the number of series and the study's modalities."""
-    connection.execute(_ONE_MORE_IN_STUDY, {"row": study_id})  # first: writers of a study queue here, then see all
-    if connection.execute(_ONE_MORE_IN_SERIES, {"row": series_id}).scalar_one() == 1:
+    _ONE_MORE_IN_STUDY.run(connection, {"row": study_id})  # first: writers of a study queue here, then see all
+    ((count,),) = _ONE_MORE_IN_SERIES.run(connection, {"row": series_id})
+    if count == 1:
         _describe(connection, study_id)
 
 
@@ -71,6 +75,6 @@ def joined_modalities(modalities: Iterable[str | None]) -> str:
 
 
 def _describe(connection: Connection, study_id: int) -> None:
-    modalities = connection.execute(_MEMBERS, {"row": study_id}).scalars().all()
+    modalities = [modality for (modality,) in _MEMBERS.run(connection, {"row": study_id})]
     described = {"row": study_id, "count": len(modalities), "joined": joined_modalities(modalities)}
-    connection.execute(_DESCRIBE_STUDY, described)
+    _DESCRIBE_STUDY.run(connection, described)

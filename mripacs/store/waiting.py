@@ -22,6 +22,7 @@ from mripacs.store import schema
 from mripacs.store.headers import digest
 from mripacs.store.locks import own_uids, share_study
 from mripacs.store.match_forms import text_form
+from mripacs.store.prepared import Prepared
 from mripacs.store.reading import Selected, any_of
 from mripacs.store.tallies import count_one_more
 from mripacs.store.together import Together
@@ -40,17 +41,23 @@ ATTEMPTS = 10  # of an instance whose reference is deleted meanwhile: each needs
 _waiting, _uid = schema.waiting.c, schema.instance_uid.c
 _study, _series = schema.study.c, schema.series.c
 # Whether the UID is taken, and where the object belongs, in one statement: most find study and series there.
-_PLACE = select(
-    select(_uid.uid).where(_uid.uid == bindparam("named")).exists().label("stored"),  # other bytes than in `waiting`
-    select(_waiting.uid).where(_waiting.uid == bindparam("uid")).exists().label("waits"),
-    select(_study.id).where(_study.study_instance_uid == bindparam("study")).scalar_subquery().label("study_id"),
-    select(_series.id)
-    .join(schema.study, _series.study_id == _study.id)
-    .where(_study.study_instance_uid == bindparam("study"), _series.series_instance_uid == bindparam("series"))
-    .scalar_subquery()
-    .label("series_id"),
+_PLACE = Prepared(
+    select(
+        select(_uid.uid)
+        .where(_uid.uid == bindparam("named"))
+        .exists()
+        .label("stored"),  # other bytes than in `waiting`
+        select(_waiting.uid).where(_waiting.uid == bindparam("uid")).exists().label("waits"),
+        select(_study.id).where(_study.study_instance_uid == bindparam("study")).scalar_subquery().label("study_id"),
+        select(_series.id)
+        .join(schema.study, _series.study_id == _study.id)
+        .where(_study.study_instance_uid == bindparam("study"), _series.series_instance_uid == bindparam("series"))
+        .scalar_subquery()
+        .label("series_id"),
+    )
 )
-_ADD = insert(schema.waiting).returning(_waiting.id)
+_COLUMNS: dict[str, Any] = {column.name: bindparam(column.name) for column in _waiting if column is not _waiting.id}
+_ADD = Prepared(insert(schema.waiting).values(_COLUMNS).returning(_waiting.id))
 _LOAD = select(schema.waiting).where(_waiting.id == bindparam("row"))
 _TOTALS = select(func.count(_waiting.id), func.coalesce(func.sum(func.length(_waiting.data)), 0))
 _PLACED = (
@@ -151,11 +158,11 @@ def _write(
     own_uids(connection, [received.sop_instance_uid])
     uid = received.sop_instance_uid
     names = {"uid": uid, "named": uid, "study": uid_of_study(found), "series": uid_of_series(found)}
-    place = connection.execute(_PLACE, names).one()
-    if place.stored or place.waits:
+    ((stored, waits, study_id, series_id),) = _PLACE.run(connection, names)
+    if stored or waits:
         return None
-    study_id = place.study_id or find_or_add_study(connection, found)
-    series_id = place.series_id or find_or_add_series(connection, study_id, found)[0]
+    study_id = study_id or find_or_add_study(connection, found)
+    series_id = series_id or find_or_add_series(connection, study_id, found)[0]
     row = {
         "series_id": series_id,
         "uid": received.sop_instance_uid,
@@ -168,6 +175,6 @@ def _write(
         "data": received.dataset,
         **more,
     }
-    number = int(connection.execute(_ADD, row).scalar_one())
+    ((number,),) = _ADD.run(connection, row)
     count_one_more(connection, study_id, series_id)
-    return number
+    return int(number)
