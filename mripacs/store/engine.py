@@ -163,7 +163,9 @@ def _open_postgresql(url: URL, _foreign_keys: bool) -> Engine:
             "connect_timeout": CONNECT_TIMEOUT_S,
             "tcp_user_timeout": SILENCE_TIMEOUT_S * 1000,  # ms
             **url.query,  # what the site's URL says goes before these
-            "options": "-c synchronous_commit=on",
+            # Rows come through cursors, of which PostgreSQL believes that a tenth is read: it looked for a name that
+            # nobody has in every study, 5.4 ms of 10 000 studies instead of 0.1.
+            "options": "-c synchronous_commit=on -c cursor_tuple_fraction=1",
         },
     )
 

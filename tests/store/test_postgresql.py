@@ -59,6 +59,7 @@ class TestPostgresql(
     def test_commits_are_synchronous(self, store: Store) -> None:
         with store._engine.connect() as connection:
             assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"
+            assert connection.execute(text("SHOW cursor_tuple_fraction")).scalar() == "1"
 
     def test_read_only_database(self, url: str) -> None:
         Store.open(url).close()
