@@ -15,7 +15,6 @@ from mripacs.dicom.spans import Rows
 IMPLICIT, EXPLICIT, BIG_ENDIAN = 0, 1, 2  # the dialects of `headers`
 FIRST_ROWS = 512  # nine of ten real headers have fewer elements
 MAX_DEPTH = 32  # of items and sequences; Python's stack takes what is deeper
-MAX_NESTED = 1_000_000  # headers in sequences, 10 ns each; Python counts on
 _SHORT, _LONG = 1, 2
 _NO_HEADER = (-1, 0, 0, 0)
 _PIXEL_GROUP = 0x7FE0
@@ -68,7 +67,9 @@ def _item_dialect(data: NDArray[np.uint8], position: int, end: int, dialect: int
 
 
 @compiled
-def _skip_undefined(data: NDArray[np.uint8], position: int, dialect: int) -> tuple[int, int, int, int]:
+def _skip_undefined(
+    data: NDArray[np.uint8], position: int, dialect: int, most_headers: int
+) -> tuple[int, int, int, int]:
     """Value's end, end, depth and headers of a value of undefined length, as `nesting.skip_undefined`; end -1 where
     that must look.
     """
@@ -77,7 +78,7 @@ def _skip_undefined(data: NDArray[np.uint8], position: int, dialect: int) -> tup
     dialects = np.zeros(MAX_DEPTH, np.int64)
     dialects[0] = dialect
     level, deepest, headers = 0, 1, 0
-    while position < end and headers < MAX_NESTED:
+    while position < end and headers < most_headers:
         tag, vr, length, start = _header(data, position, end, dialects[level])
         if tag < 0:
             return nothing
@@ -113,9 +114,9 @@ def _skip_undefined(data: NDArray[np.uint8], position: int, dialect: int) -> tup
 
 
 @compiled
-def walk(data: NDArray[np.uint8], dialect: int, most: int) -> tuple[Rows, int, int, int]:
-    """Rows of the first elements, `most` at most, as far as nothing needs Python's look; where that is, the deepest
-    nesting and the headers in sequences.
+def walk(data: NDArray[np.uint8], dialect: int, most: int, most_nested: int) -> tuple[Rows, int, int, int]:
+    """Rows of the first elements, `most` at most with `most_nested` headers in sequences, as far as nothing needs
+    Python's look; where that is, the deepest nesting and the headers in sequences.
 
     data : read-only and contiguous. dialect : IMPLICIT, EXPLICIT or BIG_ENDIAN.
     """
@@ -128,8 +129,10 @@ def walk(data: NDArray[np.uint8], dialect: int, most: int) -> tuple[Rows, int, i
             break
         value_end = end = start + length
         if length == UNDEFINED_LENGTH:
-            value_end, end, levels, headers = _skip_undefined(data, start, IMPLICIT if vr == _UN else dialect)
-            if end < 0 or nested + headers > MAX_NESTED:
+            value_end, end, levels, headers = _skip_undefined(
+                data, start, IMPLICIT if vr == _UN else dialect, most_nested - nested
+            )
+            if end < 0:
                 break
             depth, nested = max(depth, levels), nested + headers
         elif end > data.size:

@@ -72,7 +72,7 @@ def scan(dataset: Buffer, transfer_syntax: str, *, max_elements: int = MAX_ELEME
     _check_first(dataset, dialect)
     elements: MutableMapping[int, ElementSpan] = {}
     position, size, depth, count, nested = 0, len(dataset), 0, 0, 0
-    if walked := walk_plain(dataset, dialect, max_elements):
+    if walked := walk_plain(dataset, dialect, max_elements, MAX_NESTED):
         rows, position, depth, nested = walked
         elements, count = Spans(rows), len(rows)
     pixel: PixelSpan | None = None

@@ -24,7 +24,7 @@ from mripacs import Archive, load_settings
 from mripacs.core.errors import ConflictError, InvalidIdentityError, MripacsError, ObjectTooLargeError, QueryError
 from mripacs.core.logging import TextLines
 from mripacs.core.model import ReceivedFrom, ReceivedObject, Tier
-from mripacs.dicom import nesting, scan
+from mripacs.dicom import nesting, scan, walking
 from mripacs.dicomweb.app import build
 from mripacs.dicomweb.store_parts import MAX_METADATA_BYTES, MAX_MODELS, Intake
 from mripacs.dimse import identifiers
@@ -232,9 +232,13 @@ def test_what_a_peer_sends_stays_on_its_line_of_the_log(code):
     assert line.endswith("B")
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("elements", [1, 40])
-def test_more_items_than_anybody_means(archive, monkeypatch, elements):
+def test_more_items_than_anybody_means(archive, monkeypatch, elements, compiled):
     """Of one sequence, or of many together: a deflated megabyte held a hundred million, two minutes of one core."""
+    monkeypatch.setattr(walking, "_loaded", [])
+    if compiled:
+        walking.load()
     monkeypatch.setattr(nesting, "MAX_NESTED", 10_000)
     monkeypatch.setattr(scan, "MAX_NESTED", 10_000)
     items = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * (12_000 // elements) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)

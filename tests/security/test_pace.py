@@ -128,7 +128,10 @@ def test_too_many_associations_are_rejected_for_now(serve, caplog):
     try:
         rejected = [association for association in made if association.is_rejected]
         established = [association for association in made if association.is_established]
-        assert len(rejected) + len(established) == 12
+        # pynetdicom as client sometimes takes the end of the connection for an abort before it looks at the rejection.
+        cut = [association for association in made if association.is_aborted and association not in rejected]
+        assert len(rejected) + len(established) + len(cut) == 12
+        assert len(cut) <= 2
         assert rejected
         assert len(established) >= BURST_S
         reason = rejected[0].acceptor.primitive
