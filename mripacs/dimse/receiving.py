@@ -59,9 +59,7 @@ class BoundedBuffer(BytesIO):
             except MemoryError:
                 self.overflown = True
                 log.error("no memory for a data set of more than %d bytes", self.received)
-        if self.tell():
-            self.seek(0)
-            self.truncate()
+        super().__init__(b"")  # BytesIO without memory to grow is as good as closed, until it is made anew
         return len(data)
 
 
@@ -110,7 +108,7 @@ class BoundedDimse(DIMSEServiceProvider):
         self._reporting = threading.Lock()
         self._max_dataset_bytes = max_dataset_bytes
         self._arriving: Arriving | None = None  # a message whose data set comes
-        self._dataset = BoundedBuffer(max_dataset_bytes)
+        self._dataset = BoundedBuffer(max_dataset_bytes)  # of what arrives; nothing is kept after it
         self._context_id = 0
 
     @property
@@ -161,7 +159,7 @@ class BoundedDimse(DIMSEServiceProvider):
         if not message.has_dataset:
             self._hand_on(message.whole(BytesIO()))
             return True
-        self._arriving, self._dataset = message, BoundedBuffer(self._max_dataset_bytes)
+        self._arriving = message
         self._collect(fragments[1:])
         return True
 
@@ -175,7 +173,8 @@ class BoundedDimse(DIMSEServiceProvider):
             self._dataset.write(fragment[1:])
             if control & LAST and self._arriving is not None:
                 message, self._arriving = self._arriving, None
-                self._hand_on(message.whole(self._dataset))
+                dataset, self._dataset = self._dataset, BoundedBuffer(self._max_dataset_bytes)
+                self._hand_on(message.whole(dataset))
                 return
 
     def _hand_on(self, primitive: Any) -> None:
@@ -241,4 +240,5 @@ class BoundedDimse(DIMSEServiceProvider):
     def _abort(self, what: str) -> None:
         log.warning("association of %s aborted: %s", self.assoc.requestor.address, what)
         self.message = self._arriving = None
+        self._dataset = BoundedBuffer(self._max_dataset_bytes)
         self.dul.event_queue.put(INVALID_PDU)
