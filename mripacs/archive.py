@@ -436,7 +436,10 @@ class Archive:
         return self._store.health()
 
     def wait_until_ready(self) -> None:
-        """Return when the codec processes can take an object at once; the first time on a machine they compile it."""
+        """Return when objects can be taken at once: the codec processes are there, and this one can read headers fast.
+
+        The first time on a machine this compiles both. What reads headers takes the calling process 120 MB.
+        """
         self._workers.wait_until_ready()
         walking.load()
 

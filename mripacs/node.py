@@ -124,5 +124,6 @@ def run_until_signal(
             port_file.write_text(f"{node.dicom_port}\n", encoding="ascii")
         # What is loaded by now stays. Looking through it took a full collection of garbage 0.2 s, in which nobody is
         # answered, after every 600 associations.
+        gc.collect()
         gc.freeze()
         ended.wait()

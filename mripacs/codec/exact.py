@@ -24,7 +24,10 @@ _JPEG_XL_FAILURES = (imagecodecs.JpegxlError, ValueError, RuntimeError, MemoryEr
 
 
 def encode_exact(frame: NDArray[Any], shape: Shape) -> bytes:
-    """A constant frame, else the smaller of JPEG XL (proved by decoding it) and raw."""
+    """A constant frame, else JPEG XL (proved by decoding it), or raw samples where they are smaller.
+
+    Those of a large frame are tried only when its middle quarter says that they may be.
+    """
     if shape.samples_per_pixel == 1 and (frame == frame.flat[0]).all():
         return encode_constant(frame)
     coded = _encode_jpeg_xl(frame, shape)

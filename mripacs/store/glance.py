@@ -13,9 +13,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Dialect, Engine, PoolProxiedConnection, Select
+from sqlalchemy import Engine, PoolProxiedConnection, Select
 from sqlalchemy.exc import SQLAlchemyError
 
+from mripacs.store.driver_form import driver_form
 from mripacs.store.engine import file_identity
 from mripacs.store.reading import Row
 
@@ -31,48 +32,35 @@ class Glance:
         """statement : with one bound parameter."""
         self._engine = engine
         self._path = Path(engine.url.database or "")
-        self._sql: str | None = None
-        if engine.dialect.name == "sqlite":
-            self._prepare(statement, engine.dialect)
+        self._form = driver_form(statement) if engine.dialect.name == "sqlite" else None
         self._lock = threading.Lock()
         self._held: PoolProxiedConnection | None = None
         self._file: tuple[int, int] | None = None  # that the connection opened
         self._usable = False
 
-    def _prepare(self, statement: Select[Any], dialect: Dialect) -> None:
-        """The statement as the driver takes it, and what turns its values into and out of what is stored."""
-        compiled = statement.compile(dialect=dialect)
-        (parameter,) = compiled.binds.values()
-        self._sql = str(compiled)
-        self._stored = parameter.type.dialect_impl(dialect).bind_processor(dialect) or _as_it_is
-        self._columns = [
-            (column.key, column.type.dialect_impl(dialect).result_processor(dialect, None) or _as_it_is)
-            for column in statement.selected_columns
-        ]
-
     def look(self, value: str) -> Row | None:
         """The first row of the statement; None where there is none, and where this is not the way to find out."""
         with self._lock:
             connection = self._held.dbapi_connection if self._held and self._usable else None
-            if connection is None or self._sql is None:
+            if connection is None or self._form is None:
                 return None
+            sql, (parameter,), columns = self._form
             if file_identity(self._path) != self._file:  # moved, deleted or replaced
                 self._usable = False
                 return None
             try:
-                rows = (
-                    connection.cursor().execute(self._sql, (self._stored(value),)).fetchall()
-                )  # all: that ends the statement's view
+                found = connection.cursor().execute(sql, (parameter.stored(value),))
+                rows = found.fetchall()  # all: that ends the statement's view
             except sqlite3.Error:  # locked, damaged, no disk: whoever asks in the usual way gets its error
                 self._usable = False
                 return None
         if not rows:
             return None
-        return {name: read(each) for (name, read), each in zip(self._columns, rows[0], strict=True)}
+        return {name: read(each) for (name, read), each in zip(columns, rows[0], strict=True)}
 
     def open(self) -> None:
         """Have a connection from now on, where there is a way to have one. May wait."""
-        if self._usable or self._sql is None:
+        if self._usable or self._form is None:
             return
         file = file_identity(self._path)
         try:
@@ -88,10 +76,6 @@ class Glance:
         with self._lock:
             spare, self._held, self._usable = self._held, None, False
         _close(spare)
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 def _connected(engine: Engine) -> PoolProxiedConnection:

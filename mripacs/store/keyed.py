@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,9 +19,8 @@ from sqlalchemy.exc import DBAPIError
 
 from mripacs.core.model import Match, Query
 from mripacs.store import queries
+from mripacs.store.driver_form import DriverForm, as_it_is, driver_form
 from mripacs.store.failures import translated
-
-Convert = Callable[[Any], Any]
 
 KEPT_SHAPES = 128
 UID_KEYS = frozenset({"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
@@ -31,16 +29,11 @@ _UID = re.compile(r"[0-9.]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A prepared statement, and its parameters: the number of the match whose value each is, or a constant.
-
-    stored, read : what turns each parameter into what is stored, and each column's value back.
-    """
+    """A prepared statement, and the number of the match whose value each parameter is; None: the statement's own."""
 
     statement: queries.Statement
-    sql: str
-    parameters: tuple[tuple[int | None, Any], ...]
-    stored: tuple[Convert, ...]
-    read: tuple[Convert, ...]
+    form: DriverForm
+    numbers: tuple[int | None, ...]
 
 
 class KeyedQuestions:
@@ -63,14 +56,15 @@ class KeyedQuestions:
         if shape is None:
             return None
         values = [
-            stored(constant if number is None else query.matches[number].values[0])
-            for stored, (number, constant) in zip(shape.stored, shape.parameters, strict=True)
+            parameter.stored(parameter.value if number is None else query.matches[number].values[0])
+            for parameter, number in zip(shape.form.parameters, shape.numbers, strict=True)
         ]
-        found = self._run(shape.sql, values)
+        found = self._run(shape.form.sql, values)
         if len(found) > queries.ROWS_AT_ONCE:
             return None
-        if any(read is not _as_it_is for read in shape.read):
-            found = [tuple(read(each) for read, each in zip(shape.read, row, strict=True)) for row in found]
+        reads = [read for _, read in shape.form.columns]
+        if any(read is not as_it_is for read in reads):
+            found = [tuple(read(each) for read, each in zip(reads, row, strict=True)) for row in found]
         return list(queries.described(shape.statement, found))
 
     def _shape_of(self, query: Query) -> _Shape | None:
@@ -98,30 +92,12 @@ class KeyedQuestions:
 
     def _prepared(self, query: Query) -> _Shape | None:
         """The statement for queries of a shape; None where not every UID is a parameter of its own."""
-        dialect = self._engine.dialect
-        statement = queries.build(query, dialect.name)
-        compiled = statement.sql.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        names = compiled.positiontup or []
-        values = [compiled.params[name] for name in names]
+        statement = queries.build(query, self._engine.dialect.name)
+        form = driver_form(statement.sql)
         numbers = {match.values[0]: number for number, match in enumerate(query.matches)}
-        if not numbers.keys() <= set(values):
+        if not numbers.keys() <= {parameter.value for parameter in form.parameters}:
             return None
-        known = compiled.binds
-        binds = [known[name if name in known else name.rpartition("_")[0]] for name in names]  # of IN: name_1, name_2
-        return _Shape(
-            statement,
-            str(compiled),
-            tuple((numbers.get(value), value) for value in values),
-            tuple(bind.type.dialect_impl(dialect).bind_processor(dialect) or _as_it_is for bind in binds),
-            tuple(
-                column.type.dialect_impl(dialect).result_processor(dialect, None) or _as_it_is
-                for column in statement.sql.selected_columns
-            ),
-        )
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
+        return _Shape(statement, form, tuple(numbers.get(parameter.value) for parameter in form.parameters))
 
 
 def _is_keyed(query: Query) -> bool:

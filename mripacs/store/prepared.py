@@ -7,25 +7,14 @@ What is kept before each acknowledgement takes five statements, one writer at a 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Delete, Insert, Select, Update
-from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.exc import DBAPIError
 
-Convert = Callable[[Any], Any]
-_SQLITE = sqlite_dialect(paramstyle="qmark")
-
-
-class _Form(NamedTuple):
-    """A statement as SQLite's driver takes it."""
-
-    sql: str
-    names: list[str]  # of its parameters, in order
-    constants: dict[str, Any]  # parameters that are part of the statement
-    stored: dict[str, Convert]  # what turns values into what is stored, where that is not the same
+from mripacs.store.driver_form import DriverForm, driver_form
 
 
 class Prepared:
@@ -41,8 +30,10 @@ class Prepared:
             result = connection.execute(self._statement, dict(values))
             return [tuple(row) for row in result] if result.returns_rows else []
         form = self._form
-        given = {**form.constants, **values}
-        parameters = [form.stored[name](given[name]) if name in form.stored else given[name] for name in form.names]
+        parameters = [
+            stored(values[name] if name in values or value is None else value)
+            for name, value, stored in form.parameters
+        ]
         if not connection.in_transaction():
             connection.begin()  # as SQLAlchemy would: the driver alone commits each statement
         driver: Any = connection.connection.dbapi_connection
@@ -53,16 +44,8 @@ class Prepared:
         return rows
 
     @cached_property
-    def _form(self) -> _Form:
-        compiled: Any = self._statement.compile(dialect=_SQLITE)
-        names = list(compiled.positiontup)
-        converts = {name: compiled.binds[name].type.dialect_impl(_SQLITE).bind_processor(_SQLITE) for name in names}
-        return _Form(
-            str(compiled),
-            names,
-            {name: value for name, value in compiled.params.items() if value is not None},
-            {name: convert for name, convert in converts.items() if convert},
-        )
+    def _form(self) -> DriverForm:
+        return driver_form(self._statement)
 
 
 def _is_watched(connection: Connection) -> bool:

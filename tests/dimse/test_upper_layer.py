@@ -142,7 +142,7 @@ def test_nothing_is_kept_of_what_was_received():
         association.send(association.message(association.context(MRImageStorage), command, bytes(2**19)))
         assert fields.number_of(association.receive().command, fields.STATUS) == 0
         assert sizes == [2**19]
-        kept = [each for each in gc.get_objects() if isinstance(each, BoundedBuffer) and len(each.getbuffer())]
+        kept = [each for each in gc.get_objects() if type(each) is BoundedBuffer and len(each.getbuffer())]
         assert kept == []
         assert associations[0].is_alive()
 

@@ -100,7 +100,8 @@ def test_closing_a_store_closes_it(tmp_path):
 
 def test_a_damaged_database_is_left_to_the_usual_way(store, monkeypatch):
     """An error of the driver is no answer, and no error here."""
-    monkeypatch.setattr(store._identity, "_sql", "select * from nothing where uid = ?")
+    failing = store._identity._form._replace(sql="select * from nothing where uid = ?")
+    monkeypatch.setattr(store._identity, "_form", failing)
     assert store.glance(UID) is None
     assert store.identify(UID) == usual(store)
 

@@ -133,7 +133,7 @@ def test_every_question_sees_what_was_stored_last_and_only_in_its_file(tmp_path)
 def test_errors_of_the_driver_are_ours(store, monkeypatch):
     query = Query(Level.IMAGE, (SERIES,), ("SOPInstanceUID",))
     shape = store._keyed._shape_of(query)
-    failing = replace(shape, sql="SELECT * FROM nothing WHERE ? IS NOT NULL")
+    failing = replace(shape, form=shape.form._replace(sql="SELECT * FROM nothing WHERE ? IS NOT NULL"))
     monkeypatch.setattr(store._keyed, "_shape", lambda _: failing)
     with pytest.raises(StoreError) as raised:
         list(store.query(query))

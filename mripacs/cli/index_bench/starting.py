@@ -22,9 +22,13 @@ POLL_S = 0.01
 def compile_codec() -> None:
     """Once on a machine, and nothing that a start is to be measured with: a minute and more where others work, too.
 
-    In a process of its own: who loads the codec gives way from then on, and so would all that it starts.
+    In a process of its own: who loads the codec gives way from then on, and so would all that it starts. Raises
+    PeerError.
     """
-    subprocess.run([sys.executable, "-c", f"from {load_codec.__module__} import load_codec; load_codec()"], check=True)  # noqa: S603
+    code = f"from {load_codec.__module__} import load_codec; load_codec()"
+    done = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 - ourselves
+    if done.returncode:
+        raise PeerError(f"the codec does not load: a process of its own ended with {done.returncode}")
 
 
 def open_archive(url: str) -> float:
