@@ -21,6 +21,11 @@ from mripacs.retrieve.recent import Recent
 
 log = logging.getLogger(__name__)
 
+# New objects until garbage is looked for. With Python's 700 that took 0.55 ms of processor time of each instance that
+# came in, one tenth; now 0.02, in one pause of 33 ms for 750 instances. Nothing large waits for it: 10 refused data
+# sets of 8 MB leave 0.4 MB.
+YOUNG = 50_000
+
 
 class Node:
     """Archive first, then the doors; doors close first. Use as a context manager, or `run_until_signal`."""
@@ -126,4 +131,5 @@ def run_until_signal(
         # answered, after every 600 associations.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG)
         ended.wait()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 
 from mripacs.core.errors import RefusedError
@@ -11,6 +12,7 @@ from mripacs.dicom.dictionary import keyword_of
 from mripacs.dicom.functional_groups import PER_FRAME_FUNCTIONAL_GROUPS, SHARED_FUNCTIONAL_GROUPS
 from mripacs.dicom.headers import Buffer
 from mripacs.dicom.scan import DatasetMap
+from mripacs.dicom.spans import filled
 from mripacs.dicom.text import decode_text
 from mripacs.dicom.values import int_value, text_value, upper_values
 from mripacs.dicom.walk import Kind, Token, walk
@@ -19,9 +21,12 @@ FRAME_TYPE = 0x00089007
 COMPLEX_IMAGE_COMPONENT = 0x00089208
 REAL_WORLD_VALUE_MAPPING = 0x00409096
 PIXEL_PADDING_VALUE = 0x00280120
+OVERLAY_BIT_POSITION = 0x60000102  # of the first of 16 planes
 FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)  # Float and Double Float Pixel Data
 
 _FRAME_TYPE_TAGS = (FRAME_TYPE, COMPLEX_IMAGE_COMPONENT)
+_REPEATING = 0xFF01FFFF  # what tags of all planes have in common
+_MOST_KNOWN = 1000  # elements of a header whose keywords are remembered: 64 times 100 KB at most
 _MOST_TOKENS = 5_000  # of one item of functional groups; the largest of the known real ones has 300
 
 
@@ -36,6 +41,8 @@ def policy_facts(
     """
     del transfer_syntax  # the map knows how its elements are encoded
     tokens = tuple(_functional_group_tokens(dataset, dataset_map))
+    tags = filled(dataset_map.elements)
+    keywords = (_known_keywords if len(tags) <= _MOST_KNOWN else _keywords)(tuple(tags))
     frame_types = tuple(_token_text(dataset, token) for token in tokens if token.tag in _FRAME_TYPE_TAGS)
     component = text_value(dataset, dataset_map, COMPLEX_IMAGE_COMPONENT)
     image_type = upper_values((str(attributes.instance.get("ImageType", "")), component, *frame_types))
@@ -50,7 +57,7 @@ def policy_facts(
         bits_stored=_int(attributes, "BitsStored"),
         samples_per_pixel=_int(attributes, "SamplesPerPixel"),
         signed=attributes.instance.get("PixelRepresentation") == 1,
-        present=frozenset(_present(dataset_map)) | frozenset(_derived_words(dataset, dataset_map, tokens)),
+        present=keywords.union(_derived_words(dataset, dataset_map, tags, tokens)),
     )
 
 
@@ -59,14 +66,18 @@ def _int(attributes: IndexAttributes, keyword: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _present(dataset_map: DatasetMap) -> Iterator[str]:
-    for tag, span in dataset_map.elements.items():
-        if span.value_end > span.value_start and (keyword := keyword_of(tag)):
-            yield keyword
+def _keywords(tags: tuple[int, ...]) -> frozenset[str]:
+    return frozenset(keyword for tag in tags if (keyword := keyword_of(tag)))
 
 
-def _derived_words(dataset: Buffer, dataset_map: DatasetMap, tokens: tuple[Token, ...]) -> Iterator[str]:
-    if any(_overlay_in_pixels(dataset, dataset_map, tag) for tag in dataset_map.elements):
+_known_keywords = lru_cache(64)(_keywords)  # images of a series have values in the same elements
+
+
+def _derived_words(
+    dataset: Buffer, dataset_map: DatasetMap, tags: Iterable[int], tokens: tuple[Token, ...]
+) -> Iterator[str]:
+    overlays = [tag for tag in tags if tag & _REPEATING == OVERLAY_BIT_POSITION]
+    if any(int_value(dataset, dataset_map, tag) for tag in overlays):  # it lies in a bit of the pixels (PS3.3 C.9.2)
         yield "OverlayInPixelData"
     if REAL_WORLD_VALUE_MAPPING in dataset_map.elements or any(each.tag == REAL_WORLD_VALUE_MAPPING for each in tokens):
         yield "RealWorldValueMapping"
@@ -75,12 +86,6 @@ def _derived_words(dataset: Buffer, dataset_map: DatasetMap, tokens: tuple[Token
         yield "PixelPaddingInUse"
     if any(tag in dataset_map.elements for tag in FLOAT_PIXEL_DATA):
         yield "FloatPixelData"
-
-
-def _overlay_in_pixels(dataset: Buffer, dataset_map: DatasetMap, tag: int) -> bool:
-    """Overlay Bit Position (60xx,0102) other than 0: the overlay lies in a bit of the pixels (PS3.3 C.9.2)."""
-    is_position = tag & 0xFF01FFFF == 0x60000102
-    return is_position and bool(int_value(dataset, dataset_map, tag))
 
 
 def _functional_group_tokens(dataset: Buffer, dataset_map: DatasetMap) -> Iterator[Token]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -78,6 +78,15 @@ class Spans(MutableMapping[int, ElementSpan]):
     def __len__(self) -> int:
         return len(self._found)
 
+    def filled(self) -> list[int]:
+        """The tags of elements that have a value."""
+        has_value = (self._rows[:, 3] > self._rows[:, 2]).tolist()
+        return [
+            tag
+            for tag, found in self._found.items()
+            if (has_value[found] if type(found) is int else found.value_end > found.value_start)
+        ]
+
     def values(self) -> ValuesView[ElementSpan]:
         """All spans."""
         return self._made().values()
@@ -110,3 +119,10 @@ class Spans(MutableMapping[int, ElementSpan]):
             if type(found) is int:
                 self._found[tag] = spans[found]
         return self._found
+
+
+def filled(elements: Mapping[int, ElementSpan]) -> list[int]:
+    """The tags of elements that have a value."""
+    if isinstance(elements, Spans):
+        return elements.filled()
+    return [tag for tag, span in elements.items() if span.value_end > span.value_start]
