@@ -5,7 +5,6 @@ Alembic and zstandard.
 """
 
 from mripacs.store.adding import AddedInstance
-from mripacs.store.migrate import check, current, upgrade
 from mripacs.store.store import Store
 
-__all__ = ["AddedInstance", "Store", "check", "current", "upgrade"]
+__all__ = ["AddedInstance", "Store"]

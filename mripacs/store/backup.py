@@ -19,9 +19,9 @@ from urllib.parse import quote
 from sqlalchemy import URL
 
 from mripacs.core.errors import SettingsError, StoreError, StoreFullError, StoreUnavailableError
-from mripacs.store import migrate
 from mripacs.store.engine import BUSY_TIMEOUT_S, open_engine, parse_url, prepare_file, require_file
 from mripacs.store.failures import translated
+from mripacs.store.revision import is_empty
 
 _MAGIC = {"sqlite": b"SQLite format 3\0", "postgresql": b"PGDMP"}
 _NAMES = {"sqlite": "an SQLite", "postgresql": "a PostgreSQL"}
@@ -130,7 +130,7 @@ def _is_empty(url: URL) -> bool:
     engine = open_engine(url)
     try:
         with translated(), engine.connect() as connection:
-            return migrate.is_empty(connection)
+            return is_empty(connection)
     finally:
         engine.dispose()
 

@@ -13,9 +13,9 @@ from typing import Any, Self
 from sqlalchemy import URL, Connection, Engine
 
 from mripacs.core.errors import StoreUnavailableError
-from mripacs.store import migrate
 from mripacs.store.engine import BUSY_TIMEOUT_S, SNAPSHOT, WRITES, open_engine, parse_url, prepare_file, require_file
 from mripacs.store.failures import is_busy, translated
+from mripacs.store.revision import is_empty, require_head
 from mripacs.store.together import Together
 
 
@@ -107,8 +107,10 @@ class Database:
 def _require_schema(engine: Engine, url: URL, *, create: bool) -> None:
     """Make the tables of an empty database if that was asked for, then insist on this version's schema."""
     with translated(), engine.connect() as connection:
-        empty = migrate.is_empty(connection)
+        empty = is_empty(connection)
     if empty and create:
+        from mripacs.store import migrate  # noqa: PLC0415 - Alembic
+
         migrate.upgrade(url.render_as_string(hide_password=False))
     with translated(), engine.connect() as connection:
-        migrate.require_head(connection, url)
+        require_head(connection, url)

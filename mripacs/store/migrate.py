@@ -1,4 +1,4 @@
-"""The schema's revisions: which one a database has, which one this version needs, and the way there.
+"""The schema's revisions and the way from one to another; `revision` tells which one a database has.
 
 Revisions are Alembic scripts in `migrations/` of a checkout, shipped in the wheel as `mripacs/_migrations`. Each
 upgrade is one transaction on both databases; nodes that start at once wait for each other's and then find nothing
@@ -16,11 +16,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, inspect, text
+from sqlalchemy import Connection, text
 
 from mripacs.core.errors import SchemaError
 from mripacs.store.engine import WRITES, open_engine, parse_url, prepare_file, require_file
 from mripacs.store.failures import translated
+from mripacs.store.revision import HEAD, is_empty, revision_of
 from mripacs.store.schema import metadata
 
 UPGRADE_LOCK = 0x6D726970  # "mrip": key of the advisory lock that upgrades of a PostgreSQL database hold
@@ -43,7 +44,7 @@ def upgrade(url: str) -> str:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
             refuse_foreign(connection)
             command.upgrade(_config(connection), "head")
-            return str(_revision(connection))
+            return str(revision_of(connection))
     except CommandError as error:
         raise SchemaError(f"the database's schema is unknown to this version of mripacs: {error}") from error
     finally:
@@ -57,14 +58,9 @@ def current(url: str) -> str | None:
     engine = open_engine(parsed)
     try:
         with translated(), engine.connect() as connection:
-            return _revision(connection)
+            return revision_of(connection)
     finally:
         engine.dispose()
-
-
-def head() -> str:
-    """The revision that this version needs."""
-    return str(_scripts().get_current_head())
 
 
 def check(url: str) -> list[str]:
@@ -77,35 +73,21 @@ def check(url: str) -> list[str]:
     engine = open_engine(parsed)
     try:
         with translated(), engine.connect() as connection:
-            found = _revision(connection)
-            stale = [] if found == head() else [f"revision is {found}, needed is {head()}"]
+            found = revision_of(connection)
+            stale = [] if found == HEAD else [f"revision is {found}, needed is {HEAD}"]
             return stale + [_describe(change) for change in compare_metadata(_context(connection), metadata)]
     finally:
         engine.dispose()
 
 
-def is_empty(connection: Connection) -> bool:
-    """Whether no table is there yet."""
-    return not inspect(connection).get_table_names()
-
-
-def require_head(connection: Connection, url: URL) -> None:
-    """Raise SchemaError unless the database has this version's schema."""
-    found = _revision(connection)
-    if found == head():
-        return
-    known = {script.revision for script in _scripts().walk_revisions()}
-    where = f"database {url.render_as_string()}"
-    if found is None:
-        raise SchemaError(f"{where} is no mripacs archive: it has no schema revision")
-    if found in known:
-        raise SchemaError(f"{where} has schema {found}, this version needs {head()}: run `mripacs admin db upgrade`")
-    raise SchemaError(f"{where} has schema {found} of a newer version of mripacs")
+def known_revisions() -> set[str]:
+    """All revisions up to the one that this version needs."""
+    return {script.revision for script in _scripts().walk_revisions()}
 
 
 def refuse_foreign(connection: Connection) -> None:
     """Raise SchemaError for a database with tables but without a revision: it belongs to something else."""
-    if not is_empty(connection) and _revision(connection) is None:
+    if not is_empty(connection) and revision_of(connection) is None:
         raise SchemaError("the database has tables of another application; give mripacs a database of its own")
 
 
@@ -129,10 +111,6 @@ def _scripts() -> ScriptDirectory:
 
 def _context(connection: Connection) -> MigrationContext:
     return MigrationContext.configure(connection, opts={"compare_type": True})
-
-
-def _revision(connection: Connection) -> str | None:
-    return _context(connection).get_current_revision()
 
 
 def _describe(change: object) -> str:

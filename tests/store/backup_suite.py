@@ -12,8 +12,9 @@ from sqlalchemy import text
 
 from mripacs.core.errors import SettingsError, StoreError, UnknownInstanceError
 from mripacs.core.model import InstanceIdentity, InstanceSelection
-from mripacs.store import Store, check
+from mripacs.store import Store
 from mripacs.store.backup import backup, restore
+from mripacs.store.migrate import check
 from tests.store.deletion_suite import assert_whole, long_header, rows, sent
 
 

@@ -10,7 +10,8 @@ from alembic import command
 from sqlalchemy import text
 
 from mripacs.core.model import PendingCommitment
-from mripacs.store import Store, commitments, upgrade
+from mripacs.store import Store, commitments
+from mripacs.store.migrate import upgrade
 from tests.store.upgrade_suite import migrated
 
 REQUEST = PendingCommitment("1.9", "ASKER", "MRIPACS", (("1.2.840.1", "1.1"), ("1.2.840.1", "1.2")))

@@ -20,8 +20,9 @@ from mripacs.core.errors import SettingsError, StoreError, StoreFullError, Store
 from mripacs.core.model import InstanceSelection
 from mripacs.core.settings import load_settings
 from mripacs.node import Node
-from mripacs.store import Store, check, current
+from mripacs.store import Store
 from mripacs.store.backup import backup, restore
+from mripacs.store.migrate import check, current
 from tests.real_parts import REPOSITORY
 from tests.store.backup_suite import BackupSuite
 from tests.store.commitment_suite import CommitmentSuite

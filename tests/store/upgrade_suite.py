@@ -12,8 +12,10 @@ from sqlalchemy import JSON, MetaData, text
 
 from mripacs.core.errors import SchemaError
 from mripacs.core.model import InstanceSelection, Level, Match, Query, Tier
-from mripacs.store import Store, check, current, migrate, upgrade
+from mripacs.store import Store, migrate
 from mripacs.store.engine import WRITES, open_engine, parse_url, prepare_file
+from mripacs.store.migrate import check, current, upgrade
+from mripacs.store.revision import HEAD
 from tests.store.examples import certificate, new_instance
 
 # What the version before revision 0006 wrote for HEADERS: every table's rows, blobs in hexadecimal.
@@ -71,7 +73,7 @@ class UpgradeSuite:
         with pytest.raises(SchemaError, match="mripacs admin db upgrade"):
             Store.open(empty_url)
         assert current(empty_url) == revision
-        assert upgrade(empty_url) == migrate.head()
+        assert upgrade(empty_url) == HEAD
         assert check(empty_url) == []
         with Store.open(empty_url) as store:
             require_old_instances(store)
