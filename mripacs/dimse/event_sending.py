@@ -1,7 +1,8 @@
 """N-EVENT-REPORT beside whatever else an association does.
 
 pynetdicom's `send_n_event_report` waits for the next message of any kind: a C-STORE that comes first is taken for the
-answer, and the association is aborted. Here the answer finds its way by its message type (`BoundedDimse`).
+answer, and the association is aborted. Here it is known by its type and by the message ID that it names, which is
+the report's own (`event_answers`).
 """
 
 from __future__ import annotations
@@ -41,7 +42,6 @@ def send_event_report(
 def _request(context: PresentationContext, event_type: int, instance_uid: str, information: Dataset) -> N_EVENT_REPORT:
     syntax = context.transfer_syntax[0]
     request = N_EVENT_REPORT()
-    request.MessageID = 1
     request.AffectedSOPClassUID = context.abstract_syntax
     request.AffectedSOPInstanceUID = instance_uid
     request.EventTypeID = event_type

@@ -25,6 +25,7 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from mripacs.core.errors import ObjectTooLargeError
 from mripacs.dimse.arriving import Arriving, read_command
+from mripacs.dimse.event_answers import Awaited, MessageQueue
 from mripacs.dimse.pdu_reader import INVALID_PDU
 from mripacs.dimse.upper_layer import DirectUpperLayer
 
@@ -81,21 +82,6 @@ def bounded_receiving(max_dataset_bytes: int) -> tuple[evt.EventType, Callable[[
     return evt.EVT_CONN_OPEN, install
 
 
-class _MessageQueue(queue.Queue[Any]):
-    """Messages for the association's own thread; the answers to event reports go to who sent these."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.event_reports: queue.SimpleQueue[N_EVENT_REPORT] = queue.SimpleQueue()
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        message = item[1]
-        if isinstance(message, N_EVENT_REPORT) and message.is_valid_response:
-            self.event_reports.put(message)
-        else:
-            super().put(item, block, timeout)
-
-
 class BoundedDimse(DIMSEServiceProvider):
     """Takes the place of an association's DIMSE service provider."""
 
@@ -103,7 +89,7 @@ class BoundedDimse(DIMSEServiceProvider):
         self._assoc = association
         self.cancel_req = {}
         self.message: DIMSEMessage | None = None
-        self.msg_queue = _MessageQueue()
+        self.msg_queue = MessageQueue()
         self._sending = threading.Lock()
         self._reporting = threading.Lock()
         self._max_dataset_bytes = max_dataset_bytes
@@ -213,18 +199,27 @@ class BoundedDimse(DIMSEServiceProvider):
         self.dul._idle_timer.restart()
 
     def report_event(self, request: N_EVENT_REPORT, context_id: int) -> int | None:
-        """Send an N-EVENT-REPORT beside other messages; the answer's status, None when there is none in time."""
+        """Send an N-EVENT-REPORT beside other messages; the answer's status, None when there is none in time.
+
+        The request gets a message ID of its own.
+        """
         with self._reporting:
-            self.send_msg(request, context_id)
-            answers = self.msg_queue.event_reports
-            if isinstance(self.dul, DirectUpperLayer) and self.dul.is_mine():
-                arrived = self.dul.read_until(lambda: not answers.empty(), self.dimse_timeout)
-                return int(answers.get_nowait().Status) if arrived else None
-            deadline = time.monotonic() + (self.dimse_timeout or 0)
-            while self.assoc.is_established and time.monotonic() < deadline:
-                with suppress(queue.Empty):
-                    status: int = answers.get(timeout=POLL_S).Status
-                    return status
+            awaited = self.msg_queue.event_answers.expect(context_id)
+            request.MessageID = awaited.message_id
+            try:
+                self.send_msg(request, context_id)
+                return self._answered(awaited)
+            finally:
+                self.msg_queue.event_answers.forget()
+
+    def _answered(self, awaited: Awaited) -> int | None:
+        if isinstance(self.dul, DirectUpperLayer) and self.dul.is_mine():
+            arrived = self.dul.read_until(lambda: not awaited.status.empty(), self.dimse_timeout)
+            return awaited.status.get_nowait() if arrived else None
+        deadline = time.monotonic() + (self.dimse_timeout or 0)
+        while self.assoc.is_established and time.monotonic() < deadline:
+            with suppress(queue.Empty):
+                return awaited.status.get(timeout=POLL_S)
         return None
 
     def _new_message(self) -> DIMSEMessage:
