@@ -14,7 +14,7 @@ from mripacs.core.errors import ObjectTooLargeError
 from mripacs.core.model import InstanceIdentity, ReceivedObject
 from mripacs.core.settings import Destination
 from mripacs.dicom.transfer_syntax import NATIVE_SYNTAXES
-from mripacs.dimse import find_scp, messages, move_check, raw_send, statuses, timers
+from mripacs.dimse import find_scp, messages, move_check, raw_send, service_classes, statuses, timers
 from mripacs.dimse.destinations import Route, routes
 from mripacs.dimse.negotiation import accept_echo, accept_relational_queries, accept_storage_contexts
 from mripacs.dimse.receiving import bounded_receiving, dataset_bytes
@@ -51,6 +51,7 @@ def evt_handlers(
     find_scp.install()
     raw_send.install()
     move_check.install()
+    service_classes.install()
     timers.install()
     messages.install()
     settings = archive.settings.dimse

@@ -12,7 +12,6 @@ from typing import Any
 
 from pynetdicom import build_context, evt
 from pynetdicom import sop_class as sop_classes
-from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import (
     PatientRootQueryRetrieveInformationModelFind,
     PatientRootQueryRetrieveInformationModelGet,
@@ -46,7 +45,10 @@ DICOM_ROOT = "1.2.840.10008."  # UIDs under it are the standard's own; all other
 
 
 def is_storage_class(abstract_syntax: str) -> bool:
-    """Whether an abstract syntax is a storage class: a known one, or a private UID (vendors use them for storage)."""
+    """Whether an abstract syntax is a storage class: a known one, or a private UID (vendors use them for storage).
+
+    How messages of private ones find the storage service is in `service_classes`.
+    """
     return abstract_syntax in _STORAGE_UIDS or not abstract_syntax.startswith(DICOM_ROOT)
 
 
@@ -54,13 +56,15 @@ def accept_storage_contexts(event: evt.Event) -> None:
     """On EVT_REQUESTED: support exactly the storage contexts that the peer proposes, in both roles (C-GET needs SCU).
 
     Transfer syntaxes outside STORAGE_SYNTAXES stay unsupported, so such a context is rejected, not the association.
-    Nothing is to be done for a request whose answer is known.
+    Nothing is to be done for a request whose answer is known, nor for one that a handler before this one refused:
+    pynetdicom calls them all.
     """
-    if known_answer(event.assoc) is not None:
+    association = event.assoc
+    if association.is_rejected or association.is_aborted or known_answer(association) is not None:
         return
-    acceptor = event.assoc.acceptor
+    acceptor = association.acceptor
     supported = {context.abstract_syntax: context for context in acceptor.supported_contexts}
-    for proposed in event.assoc.requestor.primitive.presentation_context_definition_list:
+    for proposed in association.requestor.primitive.presentation_context_definition_list:
         uid = proposed.abstract_syntax
         if uid in supported or not is_storage_class(uid):
             continue
@@ -68,15 +72,7 @@ def accept_storage_contexts(event: evt.Event) -> None:
         context.scu_role = True
         context.scp_role = True
         supported[uid] = context
-        if uid not in _STORAGE_UIDS:
-            _register_private(uid)
     acceptor.supported_contexts = list(supported.values())
-
-
-def _register_private(uid: str) -> None:
-    """Let pynetdicom treat a private SOP class as storage; it has no other way to find the service of a message."""
-    if uid not in sop_classes._SERVICE_CLASSES:
-        sop_classes.register_uid(uid, f"PrivateStorage_{uid.replace('.', '_')}", StorageServiceClass)
 
 
 def accept_relational_queries(event: evt.Event) -> dict[str, bytes]:

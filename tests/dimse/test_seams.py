@@ -9,7 +9,7 @@ import pytest
 from pydicom.uid import MRImageStorage
 from pynetdicom import AE, evt, sop_class
 from pynetdicom.association import Association
-from pynetdicom.service_class import QueryRetrieveServiceClass, StorageServiceClass
+from pynetdicom.service_class import QueryRetrieveServiceClass
 
 from mripacs.dimse import move_check, negotiation, raw_send
 
@@ -50,12 +50,6 @@ def test_storage_classes_are_listed():
     assert str(MRImageStorage) in negotiation.STORAGE_CLASSES
     assert len(negotiation.STORAGE_CLASSES) > 120
     assert set(negotiation.STORAGE_CLASSES) <= {str(uid) for uid in sop_class._STORAGE_CLASSES.values()}
-
-
-def test_private_classes_become_storage_classes():
-    uid = "1.2.3.4.5.6.7.8.9.1"
-    negotiation._register_private(uid)
-    assert sop_class.uid_to_service_class(uid) is StorageServiceClass
 
 
 @pytest.fixture
