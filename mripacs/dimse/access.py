@@ -9,6 +9,7 @@ import logging
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 from pynetdicom import evt
 
@@ -35,6 +36,7 @@ class Rejection:
 UNKNOWN_NETWORK = Rejection(1, 1, 1, "its address is in none of the networks")  # permanent, user, no reason given
 UNKNOWN_CALLING_TITLE = Rejection(1, 1, 3, "its title may not call")
 UNKNOWN_CALLED_TITLE = Rejection(1, 1, 7, "no title of ours")
+NOT_JUDGED = Rejection(2, 3, 1, "it could not be judged")  # transient, temporary congestion
 TOO_FAST = Rejection(2, 3, 1, "too many association requests of its address")  # transient, temporary congestion
 TOO_MANY = Rejection(2, 3, 2, "too many associations")  # transient, presentation related, local limit exceeded
 TOO_MANY_OF_PEER = Rejection(2, 3, 2, "too many associations of its address")
@@ -50,23 +52,36 @@ class AccessControl:
     trail: AuditTrail | None = None
 
     def handle_request(self, event: evt.Event) -> None:
-        """Reject what may not associate; returns when the rejection is on its way and the connection closed."""
-        requestor = event.assoc.requestor
-        calling, called = (
-            title.strip() for title in (requestor.primitive.calling_ae_title, requestor.primitive.called_ae_title)
-        )
-        rejection = self.judge(calling, called, requestor.address) or self._admit(event)
-        if rejection is None:
-            return
-        log.warning("rejected %r at %s, which calls %r: %s", calling, requestor.address, called, rejection.reason)
+        """Reject what may not associate; returns when the rejection is on its way and the connection closed.
+
+        What cannot be judged is rejected, too: pynetdicom only logs what a handler raises, and goes on to negotiate.
+        """
+        rejection: Rejection | None = NOT_JUDGED
+        try:
+            rejection = self._judged(event)
+            if rejection is not None:
+                self._tell(event, rejection)
+        except Exception as error:  # noqa: BLE001 - whatever failed, nobody gets in by it
+            log.error("association request of %s: %s", event.assoc.requestor.address, type(error).__name__)
+        finally:
+            if rejection is not None:
+                _reject(event.assoc, rejection)
+
+    def _judged(self, event: evt.Event) -> Rejection | None:
+        calling, called = _titles(event)
+        return self.judge(calling, called, event.assoc.requestor.address) or self._admit(event)
+
+    def _tell(self, event: evt.Event, rejection: Rejection) -> None:
+        """Tell the log and the audit trail."""
+        calling, called = _titles(event)
+        address = event.assoc.requestor.address
+        log.warning("rejected %r at %s, which calls %r: %s", calling, address, called, rejection.reason)
         if self.trail is not None:
             peer, ours = participants(event)
             words = f"association rejected: {rejection.reason}"
             self.trail.record(
                 AuditRecord(AuditEvent.REJECTED, Outcome.MINOR_FAILURE, peer, ours, peer, description=words)
             )
-        event.assoc.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
-        event.assoc.kill()
 
     def judge(self, calling: str, called: str, address: str) -> Rejection | None:
         """Why titles and address may not associate; None if they may."""
@@ -93,6 +108,18 @@ class AccessControl:
         if total > self.settings.max_associations:
             return TOO_MANY
         return TOO_MANY_OF_PEER if of_peer > self.settings.max_associations_per_peer else None
+
+
+def _titles(event: evt.Event) -> tuple[str, str]:
+    """The calling and the called title of a request."""
+    request = event.assoc.requestor.primitive
+    return request.calling_ae_title.strip(), request.called_ae_title.strip()
+
+
+def _reject(association: Any, rejection: Rejection) -> None:
+    association.is_rejected = True  # before the sending, which may fail: the association module negotiates unless set
+    association.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
+    association.kill()
 
 
 def _matches(title: str, patterns: tuple[str, ...]) -> bool:

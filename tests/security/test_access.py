@@ -6,8 +6,10 @@ from ipaddress import ip_network
 
 import pytest
 from pynetdicom import AE
+from pynetdicom.acse import ACSE
 from pynetdicom.sop_class import Verification
 
+from mripacs.audit.trail import AuditTrail
 from mripacs.core.errors import SettingsError
 from mripacs.core.settings import DimseSettings, load_settings
 from mripacs.dimse import client
@@ -61,6 +63,45 @@ def test_who_may_associate(serve, caplog, case):
     if lines:
         assert repr(calling) in lines[0].message
         assert "127.0.0.1" in lines[0].message
+
+
+@pytest.mark.parametrize("kind", [ValueError, MemoryError])
+def test_what_cannot_be_judged_is_rejected(serve, monkeypatch, caplog, kind):
+    """pynetdicom only logs what a handler raises, and negotiates."""
+    server, _ = serve()
+
+    def failing(*_):
+        raise kind("a title")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AccessControl, "judge", failing)
+        assert refusal(associate(server.port)) == (TRANSIENT, PRESENTATION, 1)
+    assert f"127.0.0.1: {kind.__name__}" in caplog.text
+    assert "a title" not in caplog.text
+    client.echo(Peer("127.0.0.1", server.port))
+
+
+def test_a_rejection_that_cannot_be_told_is_one(serve, monkeypatch):
+    server, _ = serve(dimse={"calling_ae_titles": ["MR?"]})
+
+    def failing(*_):
+        raise OSError("no audit trail")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AuditTrail, "record", failing)
+        assert refusal(associate(server.port)) == (PERMANENT, USER, 3)
+
+
+def test_a_rejection_that_cannot_be_sent_ends_the_connection(serve, monkeypatch):
+    server, _ = serve(dimse={"calling_ae_titles": ["MR?"]})
+
+    def failing(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(ACSE, "send_reject", failing)
+    association = associate(server.port)
+    assert not association.is_established
+    assert not association.accepted_contexts
 
 
 @pytest.mark.parametrize("limit", ["max_associations", "max_associations_per_peer"])
