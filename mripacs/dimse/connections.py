@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,11 +32,14 @@ class Connections:
 
     _entries: list[_Entry] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
 
     def open(self, connection: socket.socket, address: str) -> tuple[int, int]:
         """Count a connection just accepted; gives the numbers of all and of its address, itself included."""
         with self._lock:
             self._entries.append(_Entry(connection, address, time.monotonic()))
+            if self._closed:
+                _end(connection)
             addresses = [entry.address for entry in self._living()]
             return len(addresses), addresses.count(address)
 
@@ -45,14 +49,30 @@ class Connections:
             for entry in self._entries:
                 if entry.connection is connection:
                     entry.connection = by
+            if self._closed:
+                _end(by)
 
-    def begin(self, association: Association) -> None:
-        """The association's connection, counted already, becomes it; its total time runs from here."""
+    def begin(self, association: Association) -> bool:
+        """The association's connection, counted already, becomes it; its total time runs from here.
+
+        False when none may begin any more: then it must not be served.
+        """
         connection = association.dul.socket.socket
         with self._lock:
+            if self._closed:
+                return False
             for entry in self._entries:
                 if entry.connection is connection:
                     entry.association, entry.opened = association, time.monotonic()
+            return True
+
+    def close(self) -> None:
+        """Let no association begin from here, and end what has not become one: it may be in its TLS handshake."""
+        with self._lock:
+            self._closed = True
+            for entry in self._entries:
+                if entry.connection is not None and entry.association is None:
+                    _end(entry.connection)
 
     def settle(self, connection: socket.socket) -> None:
         """The connection's association has started, or never will: then it does not count any longer."""
@@ -89,6 +109,12 @@ class Connections:
     def _living(self) -> list[_Entry]:
         self._entries = [entry for entry in self._entries if entry.connection or _runs(entry.association)]
         return self._entries
+
+
+def _end(connection: socket.socket) -> None:
+    """End every wait of a connection; who waits closes it."""
+    with suppress(OSError):  # the peer, or a handshake that wraps the socket just now, was faster
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # SSLSocket's own would drop its cipher
 
 
 def _has_ended(association: Any) -> bool:

@@ -63,7 +63,8 @@ class DirectAssociation(Association):
             self._is_paused = True  # nobody takes messages from who waits for them
             return
         try:
-            self.run_reactor()
+            if not self._kill:  # the end of the listener may have been faster
+                self.run_reactor()
         finally:
             self._lives = False
 

@@ -54,10 +54,10 @@ class Listener(ThreadedAssociationServer):
         self.max_dataset_bytes = max_dataset_bytes  # of a message
         self._settings = settings
         self._connections = connections
+        self._ending = threading.Event()
         super().__init__(entity, *arguments, request_handler=DirectHandler, **more)
         self.bind(evt.EVT_CONN_OPEN, self._guard)
         self.bind(evt.EVT_ACCEPTED, self._allow_idling)
-        self._ending = threading.Event()
         crew.wait_briefly(self.socket)
         crew.Crew(self.get_request, self._serve).engage()
 
@@ -66,9 +66,14 @@ class Listener(ThreadedAssociationServer):
         while not self._ending.wait(poll_interval):
             self.service_actions()
 
-    def shutdown(self) -> None:
-        """Listen no longer. Associations under way are the entity's to abort."""
+    def server_close(self) -> None:
+        """Listen no longer: no association begins from here. Those under way are the entity's to abort."""
         self._ending.set()
+        super().server_close()
+        self._connections.close()
+
+    def shutdown(self) -> None:
+        """Listen no longer, and be none of the entity's servers."""
         self.server_close()
         self.ae._servers.remove(self)
 
@@ -108,9 +113,10 @@ class Listener(ThreadedAssociationServer):
         connection = request
         try:
             connection = self._secured(request)
+            _shake_hands(connection)
         except (OSError, ValueError) as error:  # ValueError: the socket is closed
             log.warning("no TLS with %s: %s", client_address[0], _reason(error))
-            self.shutdown_request(request)
+            self.shutdown_request(connection)
         else:
             super().process_request_thread(connection, client_address)
         finally:
@@ -143,17 +149,27 @@ class Listener(ThreadedAssociationServer):
             _interrupt(association)
 
     def _secured(self, connection: socket.socket) -> socket.socket:
+        """The connection for TLS if that is asked for; hands are shaken when it is known, so that it can be closed."""
         if self.ssl_context is None:
             return connection
-        secured: ssl.SSLSocket = self.ssl_context.wrap_socket(connection, server_side=True)
+        secured: ssl.SSLSocket = self.ssl_context.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False
+        )
         self._connections.secured(connection, secured)
         return secured
 
     def _guard(self, event: evt.Event) -> None:
-        self._connections.begin(event.assoc)
+        if not self._connections.begin(event.assoc):
+            event.assoc.kill()  # so that it ends as it starts
+            self.shutdown_request(event.assoc.dul.socket.socket)
 
     def _allow_idling(self, event: evt.Event) -> None:
         event.assoc.dul.socket.socket.settimeout(self._settings.idle_timeout_s)
+
+
+def _shake_hands(connection: socket.socket) -> None:
+    if isinstance(connection, ssl.SSLSocket):
+        connection.do_handshake()
 
 
 def _reason(error: Exception) -> str:

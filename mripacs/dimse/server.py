@@ -102,6 +102,7 @@ class DicomServer:
             self._commitment.close()
             self._commitment = None
         if self._server is not None:
+            self._server.server_close()  # first: what begins after the others were aborted would be served
             self._server.interrupt()
             self._server.ae.shutdown()
             self._server = None

@@ -16,7 +16,7 @@ from pynetdicom.sop_class import Verification
 from mripacs.core.errors import PeerError
 from mripacs.dimse import client, evt_handlers
 from mripacs.dimse.client import Peer
-from mripacs.dimse.listener import SPARE_CONNECTIONS
+from mripacs.dimse.listener import SPARE_CONNECTIONS, Listener
 from tests.e2e.node_process import wait_until
 from tests.e2e.objects import encoded, mr_object
 from tests.e2e.raw_association import RawAssociation, _associate_request, _command, _elements
@@ -302,3 +302,12 @@ def test_the_node_stops_in_the_middle_of_a_pdu(serve):
         start = time.monotonic()
         server.stop()
         assert time.monotonic() - start < SLACK_S
+
+
+def test_no_association_begins_once_the_others_are_ended(serve, monkeypatch):
+    server, _ = serve()
+    tried = []
+    plain = Listener.interrupt
+    monkeypatch.setattr(Listener, "interrupt", lambda listener: (tried.append(echoes(server)), plain(listener)))
+    server.stop()
+    assert tried == [False]

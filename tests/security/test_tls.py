@@ -17,7 +17,7 @@ from mripacs.core.tls import TlsSettings
 from mripacs.core.tls_contexts import ClientTls, server_context
 from mripacs.dimse import client
 from mripacs.dimse.client import Peer
-from tests.e2e.node_process import run_mripacs
+from tests.e2e.node_process import run_mripacs, wait_until
 from tests.e2e.objects import encoded, mr_object, written
 
 
@@ -164,6 +164,17 @@ def test_a_peer_that_does_not_shake_hands_keeps_nobody_out(serve, node_identity,
         silent.settimeout(30)
         assert silent.recv(1) == b""
         assert time.monotonic() - start < 25
+
+
+def test_a_handshake_under_way_ends_with_the_node(serve, node_identity):
+    """Its other half, sent after the stop, found an association served from a closed archive."""
+    tls = {"certificate": node_identity.certificate, "key": node_identity.key}
+    server, _ = serve(dimse={"tls": tls, "negotiation_timeout_s": 30.0})
+    with socket.create_connection(("127.0.0.1", server.port), 10) as silent:
+        known = server._server._connections
+        wait_until(lambda: any(isinstance(each.connection, ssl.SSLSocket) for each in known._entries), 5, "TLS")
+        server.stop()
+        assert silent.recv(1) == b""
 
 
 # --- wrong files ----------------------------------------------------------------------------------------------------
