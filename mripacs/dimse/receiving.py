@@ -116,13 +116,13 @@ class BoundedDimse(DIMSEServiceProvider):
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Add a P-DATA's fragments to the message; a message that cannot be one aborts the association."""
-        if self.message is None and self._takes(primitive.presentation_data_value_list):
-            return
-        if self.message is None:
-            self.message = self._new_message()
         try:
+            if self.message is None and self._takes(primitive.presentation_data_value_list):
+                return
+            if self.message is None:
+                self.message = self._new_message()
             super().receive_primitive(primitive)
-        except Exception as error:  # noqa: BLE001 - a hostile command set raises anything
+        except Exception as error:  # noqa: BLE001 - a hostile command set raises anything, a fragment may be empty
             self._abort(f"a message that cannot be read ({type(error).__name__})")
             return
         if self.message is not None and self.message.encoded_command_set.received > MAX_COMMAND_BYTES:

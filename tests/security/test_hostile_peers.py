@@ -208,6 +208,30 @@ def test_the_same_where_pynetdicom_reads_ahead(serve, caplog):
     assert "more messages than may wait" in caplog.text
 
 
+EMPTY_FRAGMENT = struct.pack(">IB", 1, 1)  # a presentation data value without its control header
+
+
+@pytest.mark.parametrize("case", ["at first", "in a data set", "in a command set"])
+def test_an_empty_fragment_where_pynetdicom_reads(serve, case):
+    """Its upper layer lets them through; the thread that reads must live to abort."""
+    _, archive = serve()
+    entity = AE()
+    entity.add_supported_context(Verification)
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=evt_handlers(archive))
+    try:
+        association = RawAssociation(server.server_address[1], [CONTEXT])
+        with association._socket as connection:
+            if case == "in a data set":
+                association._send(1, store_command(1), is_command=True)
+            if case == "in a command set":
+                connection.sendall(fragment_of(1, 1, store_command(1)[:20]))
+            connection.sendall(pdu(4, EMPTY_FRAGMENT))
+            connection.settimeout(10)
+            assert association._read_pdu()[0] == A_ABORT
+    finally:
+        server.shutdown()
+
+
 def store_command(number):
     return _command(MRImageStorage, f"1.2.3.{number}", number % 65536)
 
