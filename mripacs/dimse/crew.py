@@ -22,6 +22,7 @@ KEPT = 8  # that wait at once, when associations have ended; each takes 20 KB
 IDLE_S = 2.0  # that one waits while others do, before it ends
 PAUSE_S = 0.1  # after an accept that failed, for want of files or memory
 _CLOSED = frozenset({errno.EINVAL, errno.EBADF})  # of an accept whose socket was shut down, or closed
+_NO_THREAD = (RuntimeError, MemoryError)  # of a start: the system's limit, or no memory for what a thread is made of
 _TIMEVAL = struct.Struct("@ll")
 
 
@@ -49,12 +50,12 @@ class Crew:
         self._lock = threading.Lock()
 
     def engage(self) -> None:
-        """Start one more thread. Raises RuntimeError when the system gives none."""
+        """Start one more thread. Raises RuntimeError when the system gives none, MemoryError without memory for it."""
         with self._lock:
             self._waiting += 1
         try:
             threading.Thread(target=self._work, name="association", daemon=True).start()
-        except RuntimeError:
+        except _NO_THREAD:
             with self._lock:
                 self._waiting -= 1
             raise
@@ -79,8 +80,9 @@ class Crew:
             except OSError as error:
                 if error.errno in _CLOSED:
                     return None
-                log.error("no connection can be accepted: %s", error.strerror or error)
-                time.sleep(PAUSE_S)
+                _pause(error.strerror or error)
+            except MemoryError:
+                _pause("no memory")
             else:
                 return accepted
 
@@ -98,5 +100,10 @@ class Crew:
         if alone:
             try:
                 self.engage()
-            except RuntimeError as error:
-                log.error("nobody listens until an association ends: %s", error)
+            except _NO_THREAD as error:
+                log.error("nobody listens until an association ends: %s", str(error) or "no memory")
+
+
+def _pause(why: object) -> None:
+    log.error("no connection can be accepted: %s", why)
+    time.sleep(PAUSE_S)

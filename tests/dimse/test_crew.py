@@ -95,7 +95,11 @@ def test_an_accept_that_fails_is_tried_again(monkeypatch):
     monkeypatch.setattr(crew, "PAUSE_S", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         crew.wait_briefly(listener)
-        failures = [OSError(errno.EMFILE, "too many files"), ConnectionAbortedError(errno.ECONNABORTED, "gone")]
+        failures = [
+            OSError(errno.EMFILE, "too many files"),
+            ConnectionAbortedError(errno.ECONNABORTED, "gone"),
+            MemoryError(),
+        ]
         served = []
 
         def accept():
@@ -111,25 +115,32 @@ def test_an_accept_that_fails_is_tried_again(monkeypatch):
         served[0][0].close()
 
 
-def test_a_system_without_threads_is_served_by_the_one_there_is(monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()], ids=["threads", "memory"])
+def test_a_system_without_threads_is_served_by_the_one_there_is(monkeypatch, error):
     with listening(monkeypatch) as (port, served):
         until(living)
         with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", none_left)
+            patch.setattr(threading.Thread, "start", none_left(error))
             ask(port)
             ask(port)
         ask(port)
         assert len(served) == 3
 
 
-def none_left(_):
-    raise RuntimeError("can't start new thread")
+def none_left(error):
+    def start(_):
+        raise error
+
+    return start
 
 
-def test_a_crew_without_its_first_thread_says_so(monkeypatch):
-    monkeypatch.setattr(threading.Thread, "start", none_left)
-    with pytest.raises(RuntimeError):
-        Crew(lambda: None, lambda _: None).engage()
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()], ids=["threads", "memory"])
+def test_a_crew_without_its_first_thread_says_so(monkeypatch, error):
+    made = Crew(lambda: None, lambda _: None)
+    monkeypatch.setattr(threading.Thread, "start", none_left(error))
+    with pytest.raises(type(error)):
+        made.engage()
+    assert made._waiting == 0
 
 
 def test_what_is_accepted_has_no_time_out_of_its_listeners(monkeypatch):
