@@ -20,10 +20,10 @@ from mripacs.store import schema
 from mripacs.store.adding import AddedInstance, added, always_late, refused, require_rows_that_fit
 from mripacs.store.failures import is_race
 from mripacs.store.headers import PackedHeader, Reference
-from mripacs.store.locks import share_study
+from mripacs.store.locks import share_studies
 from mripacs.store.packing import lean
 from mripacs.store.together import Together
-from mripacs.store.writing import Placed, StillWaiting, insert_instances, require_not_waiting, uid_of_study
+from mripacs.store.writing import BaseMissing, Placed, StillWaiting, insert_instances, require_not_waiting, uid_of_study
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Settling:
     def _written(self, packed: Sequence[Packed]) -> dict[int, Outcome]:
         try:
             done = self._write(packed)
-        except (IntegrityError, StillWaiting):
+        except (IntegrityError, StillWaiting, BaseMissing):
             log.debug("%d objects are settled one by one", len(packed))
             return {settled.number: self._by_itself(settled) for settled, _ in packed}
         return {settled.number: found for (settled, _), found in zip(packed, done, strict=True)}
@@ -101,6 +101,8 @@ class Settling:
         for _ in range(ATTEMPTS):
             try:  # packed anew each time: what its reference leaned on may be gone, or may not have come
                 return self._write([(settled, self.pack(new))])[0]
+            except BaseMissing:
+                continue
             except StillWaiting as error:
                 return ConflictError(f"another object waits under {error.uids[0]}")
             except IntegrityError as error:
@@ -153,8 +155,8 @@ def lean_on_the_first(packed: Sequence[Packed]) -> list[Packed]:
 
 def _become(connection: Connection, packed: Sequence[Packed]) -> list[AddedInstance | None]:
     """The rows of the instances in the place of the waiting objects'; None for one that has gone."""
-    for study in sorted({uid_of_study(settled.new.attributes) for settled, _ in packed}):
-        share_study(connection, study)  # before any row: as everybody does
+    # before any row: as everybody does
+    share_studies(connection, (uid_of_study(settled.new.attributes) for settled, _ in packed))
     rows = connection.execute(_TAKE, {"rows": [settled.number for settled, _ in packed]}).all()
     taken: dict[int, int] = {row.id: row.series_id for row in rows}
     ours = [(settled, header) for settled, header in packed if settled.number in taken]

@@ -64,6 +64,10 @@ class StillWaiting(Exception):  # noqa: N818 - never leaves the store: whoever m
         self.uids = uids
 
 
+class BaseMissing(Exception):  # noqa: N818 - as above: the header is packed anew
+    """A new header reference leans on another one that was to come with it, and did not."""
+
+
 def write_instance(connection: Connection, new: NewInstance, header: PackedHeader) -> str:
     """Write all rows of an instance and return the time of receipt.
 
@@ -196,12 +200,14 @@ def _add_reference(connection: Connection, placed: Placed, added: dict[int, int]
     """The row of the header's reference, written if it is new.
 
     added : rows of the references that were new in this transaction, by the `id` of their objects; a base is there
-    before what leans on it.
+    before what leans on it. Raises BaseMissing where it is not: another process was faster with its instance.
     """
     header = placed.header
     if header.reference is None or header.reference_data is None:
         return header.reference.id if header.reference else None
     raw, data, base = header.reference.raw, header.reference_data, header.base
+    if base is not None and base.id is None and id(base) not in added:
+        raise BaseMissing
     row = {
         "series_id": placed.series_id,
         "transfer_syntax": placed.new.transfer_syntax,

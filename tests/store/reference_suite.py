@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import select, text, update
 
 from mripacs.core.errors import DamagedInstanceError
-from mripacs.core.model import InstanceSelection, NewInstance
-from mripacs.store import Store, schema
+from mripacs.core.model import InstanceSelection, NewInstance, ReceivedObject
+from mripacs.store import AddedInstance, Store, schema, settling
 from mripacs.store.headers import MAX_RAW_BYTES
+from mripacs.store.settling import Settled
 from tests.store.deletion_suite import long_header
 from tests.store.examples import new_instance
 
@@ -20,6 +21,14 @@ def of_series(series: str, study: str = "4", number: int = 1, kind: str = "a vis
     uid = f"1.{study}.{series}.{number}"
     header = long_header(kind, "") + f"series {series} {'x' * 40} instance {number}".encode()
     return new_instance(uid, f"{study}.{series}", study, served=f"2.25.{uid}", header=header)
+
+
+def waits(store: Store, new: NewInstance) -> Settled:
+    """The instance, whose object is in the store and waits to become it."""
+    uid = new.original_sop_instance_uid
+    received = ReceivedObject(new.header, new.transfer_syntax, new.sop_class_uid, uid, "a test")
+    number, received_at = store.waiting.add(received, new.attributes, "a node")
+    return Settled(number, new, received_at)
 
 
 def leaning(store: Store) -> dict[str, str | None]:
@@ -59,6 +68,27 @@ class ReferenceSuite:
         for new in news:
             store.add(new)
         assert leaning(store) == {"4.1": None, "4.2": None, "4.3": "4.1"}
+        require_whole(store, *news)
+
+    def test_a_base_that_another_node_was_faster_with(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What was to lean on it in the same transaction is packed anew."""
+        news = [of_series(series) for series in "123"]
+        waiting = [waits(store, new) for new in news]
+        plain = settling.lean_on_the_first
+
+        def outrun(packed):
+            monkeypatch.undo()
+            with Store.open(store._engine.url.render_as_string(hide_password=False)) as other:
+                (added,) = other.settling.settle(waiting[:1])
+            assert isinstance(added, AddedInstance)
+            return plain(packed)
+
+        monkeypatch.setattr(settling, "lean_on_the_first", outrun)
+        first, *others = store.settling.settle(waiting)
+        assert first is None
+        assert all(isinstance(each, AddedInstance) for each in others)
+        assert store.waiting.numbers() == []
+        assert leaning(store)["4.1"] is None
         require_whole(store, *news)
 
     @pytest.mark.parametrize("gone", ["1", "2"])

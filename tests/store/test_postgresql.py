@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from mripacs.core.errors import SettingsError, StoreUnavailableError
 from mripacs.core.model import InstanceSelection
-from mripacs.store import Store
+from mripacs.store import Store, locks
 from mripacs.store.backup import backup
 from tests.store.backup_suite import BackupSuite
 from tests.store.commitment_suite import CommitmentSuite
@@ -36,6 +36,19 @@ def without_instances(new_postgres_database: Callable[..., str]) -> str:
     return url
 
 
+def keys_locked(store: Store, lock: Callable[..., None], studies: list[str]) -> list[int]:
+    keys: list[int] = []
+
+    def notice(_connection: object, _cursor: object, _sql: str, parameters: dict[str, int], *_: object) -> None:
+        keys.append(parameters["key"])
+
+    with store._engine.connect() as connection:
+        event.listen(connection, "before_cursor_execute", notice)
+        lock(connection, studies)
+    assert len(keys) == len(studies)
+    return keys
+
+
 class TestPostgresql(
     StoreSuite,
     DeletionSuite,
@@ -55,6 +68,11 @@ class TestPostgresql(
     @pytest.fixture
     def url(self, new_postgres_database: Callable[..., str], without_instances: str) -> str:
         return new_postgres_database(of=without_instances)
+
+    def test_who_adds_and_who_deletes_lock_studies_in_one_order(self, store: Store) -> None:
+        studies = [f"1.2.{number}" for number in range(20)]
+        for asked in (studies, studies[::-1]):
+            assert keys_locked(store, locks.share_studies, asked) == keys_locked(store, locks.own_studies, studies)
 
     def test_commits_are_synchronous(self, store: Store) -> None:
         with store._engine.connect() as connection:
