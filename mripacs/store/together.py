@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 
-from mripacs.core.errors import StoreError
+from mripacs.core.errors import StoreError, StoreUnavailableError
 from mripacs.store.failures import is_busy
 
 Result = TypeVar("Result")
@@ -46,10 +46,17 @@ class Together:
         while not own.ended:
             with self._committing:
                 if not own.ended:
-                    self._commit([self._gathered.popleft() for _ in range(min(MOST, len(self._gathered)))])
+                    self._carry_out([self._gathered.popleft() for _ in range(min(MOST, len(self._gathered)))])
         if own.error is not None:
             raise own.error
         return own.result
+
+    def _carry_out(self, writes: list[_Write[Any]]) -> None:
+        try:
+            self._commit(writes)
+        finally:  # nobody waits for ever for what was interrupted; it may be committed
+            unended = [each for each in writes if not each.ended]
+            self._fail(unended, StoreUnavailableError("the write was interrupted"))
 
     def _commit(self, writes: list[_Write[Any]]) -> None:
         try:
@@ -60,7 +67,7 @@ class Together:
             if is_busy(error):  # so it would those that waited behind them: nobody waits twice as long
                 writes += [self._gathered.popleft() for _ in range(len(self._gathered))]
             self._fail(writes, error)
-        except BaseException as error:  # noqa: BLE001 - one write's: the others are done without it
+        except Exception as error:  # noqa: BLE001 - one write's: the others are done without it
             if len(writes) == 1:
                 self._fail(writes, error)
             else:
