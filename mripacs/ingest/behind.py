@@ -311,13 +311,14 @@ class Behind:
         while not self._closed:
             try:
                 self._hold(numbers())
-            except MripacsError as error:
-                log.error("what waits to be compressed cannot be read: %s", error)
-            if self._held:
-                busy, tidy = time.monotonic(), False
-            elif not tidy and time.monotonic() - busy > IDLE_S:
-                self._store.free_space()
-                tidy = True
+                if self._held:
+                    busy, tidy = time.monotonic(), False
+                elif not tidy and time.monotonic() - busy > IDLE_S:
+                    self._store.free_space()
+                    tidy = True
+            except Exception as error:  # noqa: BLE001 - as in `_code`; it looks again
+                why = str(error) if isinstance(error, MripacsError) else f"unexpected {type(error).__name__}"
+                log.error("what waits to be compressed cannot be read: %s", why)
             with self._changed:
                 self._changed.wait_for(lambda: self._closed, POLL_S)
             numbers = self._of_this_node

@@ -1,10 +1,11 @@
-"""The border where errors of SQLAlchemy and its drivers become ours, once.
+"""The border where errors of SQLAlchemy and its drivers become ours, once; SQLite's driver is also used without it.
 
 IntegrityError passes: only the statement's author knows which UID it is about.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,12 +44,17 @@ _CONNECTION_FAILED: tuple[type[StoreError], str] = (StoreUnavailableError, "the 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what SQLAlchemy raises within into StoreError or one of its leaves; IntegrityError passes."""
+    """Turn what SQLAlchemy or SQLite's driver raises within into StoreError or one of its leaves.
+
+    SQLAlchemy's IntegrityError passes.
+    """
     try:
         yield
     except IntegrityError:
         raise
     except DBAPIError as error:
+        raise _translate(error.orig) from error
+    except sqlite3.Error as error:
         raise _translate(error) from error
     except PoolTimeoutError as error:
         raise StoreUnavailableError("all connections to the database are in use") from error
@@ -67,15 +73,15 @@ def is_busy(error: BaseException) -> bool:
     driver = error.__cause__ if isinstance(error, StoreUnavailableError) else error
     if driver is None:
         return True  # our own, of a writer that waited for its turn
-    return str(getattr(getattr(driver, "orig", None), "sqlite_errorname", "")).startswith("SQLITE_BUSY")
+    return str(getattr(getattr(driver, "orig", driver), "sqlite_errorname", "")).startswith("SQLITE_BUSY")
 
 
-def _translate(error: DBAPIError) -> StoreError:
+def _translate(error: BaseException | None) -> StoreError:
     """Our error for the driver's; its text is left out, because drivers quote values in it."""
-    code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
-    if code is None and type(error.orig).__name__ == "OperationalError":
+    code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None)
+    if code is None and type(error).__name__ == "OperationalError":
         kind, reason = _CONNECTION_FAILED
     else:
         matching = (prefix for prefix in _KINDS if str(code).startswith(prefix))
-        kind, reason = _KINDS.get(next(matching, ""), (StoreError, f"the database failed: {type(error.orig).__name__}"))
+        kind, reason = _KINDS.get(next(matching, ""), (StoreError, f"the database failed: {type(error).__name__}"))
     return kind(f"{reason} ({code})" if code else reason)

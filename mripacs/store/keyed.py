@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 from mripacs.core.model import Match, Query
 from mripacs.store import queries
@@ -84,7 +83,7 @@ class KeyedQuestions:
             except sqlite3.Error as error:
                 if connection is not None:
                     connection.invalidate(error)
-                raise DBAPIError(sql, values, error) from error
+                raise
             finally:
                 if connection is not None:
                     connection.close()

@@ -16,7 +16,10 @@ PAGES_AT_ONCE = 500  # 2 MB: writers wait 41 ms at most for a step
 
 
 def free(engine: Engine, write_lock: AbstractContextManager[Any]) -> int:
-    """Return unused pages of an SQLite file, and say how many bytes those were; 0 on PostgreSQL."""
+    """Return unused pages of an SQLite file, and say how many bytes those were; 0 on PostgreSQL.
+
+    Raises errors of SQLAlchemy and of SQLite's driver.
+    """
     if engine.dialect.name != "sqlite":
         return 0
     connection = engine.raw_connection()

@@ -137,7 +137,7 @@ def test_errors_of_the_driver_are_ours(store, monkeypatch):
     monkeypatch.setattr(store._keyed, "_shape", lambda _: failing)
     with pytest.raises(StoreError) as raised:
         list(store.query(query))
-    assert isinstance(raised.value.__cause__.orig, sqlite3.OperationalError)
+    assert isinstance(raised.value.__cause__, sqlite3.OperationalError)
     monkeypatch.undo()
     assert len(list(store.query(query))) == 3
 

@@ -20,7 +20,7 @@ from mripacs.core.errors import SettingsError, StoreError, StoreFullError, Store
 from mripacs.core.model import InstanceSelection
 from mripacs.core.settings import load_settings
 from mripacs.node import Node
-from mripacs.store import Store
+from mripacs.store import Store, engine
 from mripacs.store.backup import backup, restore
 from mripacs.store.migrate import check, current
 from tests.real_parts import REPOSITORY
@@ -159,6 +159,24 @@ class TestSqlite(
             store.delete(InstanceSelection(study_uids=("1.2",)))
             assert store.vacuum() == 0  # nothing is left to do
         assert file.stat().st_size < 400_000
+
+    def test_space_that_another_process_keeps(
+        self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A lock held for longer than one waits is told as an error of ours, or logged after a deletion."""
+        monkeypatch.setattr(engine, "BUSY_TIMEOUT_S", 0.2)
+        with Store.open(url) as store, closing(sqlite3.connect(tmp_path / "mripacs.db", isolation_level=None)) as other:
+            store.add(new_instance("1.1", payload=bytes(range(256)) * 4000))
+            monkeypatch.setattr(Store, "free_space", lambda _: None)
+            store.delete(InstanceSelection(study_uids=("1.2",)))
+            monkeypatch.undo()
+            other.execute("BEGIN IMMEDIATE")
+            store.free_space()
+            assert "locked by another process" in caplog.text
+            with pytest.raises(StoreUnavailableError, match="locked by another process"):
+                store.vacuum()
+            other.execute("ROLLBACK")
+            assert store.vacuum() > 900_000
 
     def test_full_database(self, url: str) -> None:
         with Store.open(url) as store:
