@@ -26,6 +26,7 @@ from mripacs.dimse.accepting import DirectHandler
 from mripacs.dimse.connections import Connections
 from mripacs.dimse.direct import is_direct
 from mripacs.dimse.known_answers import KnownAnswers
+from mripacs.dimse.tls_sockets import SharedTlsSocket
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +153,8 @@ class Listener(ThreadedAssociationServer):
         """The connection for TLS if that is asked for; hands are shaken when it is known, so that it can be closed."""
         if self.ssl_context is None:
             return connection
-        secured: ssl.SSLSocket = self.ssl_context.wrap_socket(
+        self.ssl_context.sslsocket_class = SharedTlsSocket
+        secured: SharedTlsSocket = self.ssl_context.wrap_socket(
             connection, server_side=True, do_handshake_on_connect=False
         )
         self._connections.secured(connection, secured)
@@ -168,8 +170,9 @@ class Listener(ThreadedAssociationServer):
 
 
 def _shake_hands(connection: socket.socket) -> None:
-    if isinstance(connection, ssl.SSLSocket):
+    if isinstance(connection, SharedTlsSocket):
         connection.do_handshake()
+        connection.share()
 
 
 def _reason(error: Exception) -> str:

@@ -70,6 +70,9 @@ class PduReader:
     def read(self) -> None:
         """Read one PDU; hand on its data, or queue the event that it means."""
         connection = self._dul.socket.socket
+        if connection is None:  # closed by another thread
+            self._dul.event_queue.put(TRANSPORT_CLOSED)
+            return
         try:
             self._waiting = True
             if self._discarding:
@@ -94,8 +97,8 @@ class PduReader:
     def interrupt(self) -> None:
         """End the wait for the rest of a PDU, so that the association can end."""
         if self._waiting:
-            with suppress(OSError, AttributeError):  # closed meanwhile
-                self._dul.socket.socket.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError, AttributeError, TypeError):  # closed meanwhile
+                socket.socket.shutdown(self._dul.socket.socket, socket.SHUT_RDWR)  # SSLSocket's would drop its cipher
 
     def _read_pdu(self, connection: socket.socket) -> None:
         seconds = connection.gettimeout()
@@ -150,8 +153,8 @@ class PduReader:
         except Exception as error:  # noqa: BLE001 - pynetdicom raises what it meets
             self._refuse(f"undecodable PDU of type 0x{kind:02X} ({type(error).__name__})")
             return
+        self._dul._recv_pdu.put(pdu)  # first: another thread may act on the event at once
         self._dul.event_queue.put(event)
-        self._dul._recv_pdu.put(pdu)
 
     def _refuse(self, what: str) -> None:
         log.warning("association of %s aborted: %s", self._peer(), what)

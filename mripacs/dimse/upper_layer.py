@@ -30,6 +30,7 @@ from mripacs.dimse.pdu_reader import AWAITING_LOCAL_RESPONSE, CLOSING, DATA_TRAN
 
 ARTIM_EXPIRED = "Evt18"  # PS3.8 Table 9-10
 DATA_STATES = frozenset({"Sta6", "Sta8"})  # in which P-DATA may be sent (PS3.8 Table 9-10)
+UNABORTABLE_STATES = frozenset({"Sta1", "Sta2", "Sta13"})  # without an association, or with one that is over
 TURN_S = 1.0  # that an abort of another thread waits for a send under way
 LOOK_EVERY_S = 0.002  # a look costs 4 us; a cancel that is seen 2 ms later has cost some matches more
 ENDLESS_S = 86400.0  # of waits whose time-out is off
@@ -39,6 +40,19 @@ _WATCHED = (evt.EVT_PDU_SENT, evt.EVT_DATA_SENT, evt.EVT_FSM_TRANSITION)
 MAX_PARTS = 512  # of one system call; Linux takes 1024
 
 
+class EventQueue(LightQueue):
+    """Events of an upper layer, which nobody adds while another thread acts on what it has just looked at."""
+
+    def __init__(self, turn: threading.RLock) -> None:
+        super().__init__()
+        self._turn = turn
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Add an event."""
+        with self._turn:
+            super().put(item)
+
+
 class DirectUpperLayer(DULServiceProvider):
     """The upper layer of one association. One thread, that which calls `start`, reads; any may send."""
 
@@ -46,14 +60,14 @@ class DirectUpperLayer(DULServiceProvider):
         # pynetdicom's own constructor makes a thread, and queues that threads wait at: 0.06 ms of an association's 0.5
         self._assoc = association
         self.socket = None
-        self.event_queue: Any = LightQueue()
+        self._turn = threading.RLock()  # of the state machine and of what is sent
+        self.event_queue: Any = EventQueue(self._turn)
         self.to_provider_queue: Any = LightQueue()
         self.to_user_queue: Any = LightQueue()
         self._recv_pdu: Any = LightQueue()
         self._idle_timer, self.artim_timer = Timer(60), Timer(30)  # the association sets their times
         self.state_machine = StateMachine(self)
         self._kill_thread = False
-        self._turn = threading.RLock()  # of the state machine and of what is sent
         self._owner = 0
         self._reading = False
         self._looked = 0.0
@@ -100,15 +114,27 @@ class DirectUpperLayer(DULServiceProvider):
             with suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
+    def _takes(self, primitive: Any) -> bool:
+        """Whether the state machine has a use for it (PS3.8 Table 9-10)."""
+        state = self.state_machine.current_state
+        if isinstance(primitive, P_DATA):
+            return state in DATA_STATES
+        return not (isinstance(primitive, A_ABORT | A_P_ABORT) and state in UNABORTABLE_STATES)
+
     def send_pdu(self, primitive: Any) -> None:
-        """Send a primitive now; P-DATA for an association that has ended is dropped."""
-        if isinstance(primitive, P_DATA) and self.state_machine.current_state not in DATA_STATES:
-            return
-        patience = TURN_S if isinstance(primitive, A_ABORT | A_P_ABORT) and not self.is_mine() else -1
-        if not self._turn.acquire(timeout=patience):
+        """Send a primitive now.
+
+        P-DATA for an association that has ended is dropped; an abort of one that has not begun closes the connection.
+        """
+        is_abort = isinstance(primitive, A_ABORT | A_P_ABORT)
+        if not self._turn.acquire(timeout=TURN_S if is_abort and not self.is_mine() else -1):
             self.interrupt()
             return
         try:
+            if not self._takes(primitive):  # while the turn was waited for, the association ended
+                if is_abort and not self.is_mine():
+                    self.wake()
+                return
             if self._kept:
                 self.write([])
             super().send_pdu(primitive)
