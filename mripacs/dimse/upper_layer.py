@@ -235,8 +235,12 @@ class DirectUpperLayer(DULServiceProvider):
         if self.reader.has_bytes or (isinstance(connection, ssl.SSLSocket) and connection.pending()):
             return True
         if self._readable is None:
+            number = connection.fileno()
+            if number < 0:  # closed by another thread just now
+                self.event_queue.put(TRANSPORT_CLOSED)
+                return False
             self._readable = select.poll()
-            self._readable.register(connection.fileno(), select.POLLIN)
+            self._readable.register(number, select.POLLIN)
         return bool(self._readable.poll(seconds * 1000))
 
     def _act(self) -> None:
