@@ -1,4 +1,7 @@
-"""Metadata as bytes of JSON, held for the instances that were asked for last: they never change."""
+"""Metadata as bytes of JSON, held for the instances that were asked for last.
+
+Nothing stale is found: an instance that another takes the place of, be it of the same bytes, has another key.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from starlette.requests import Request
 
 from mripacs.core.model import InstanceIdentity
 from mripacs.dicomweb.links import base_of, bulk_url
-from mripacs.dicomweb.targets import archive_of
+from mripacs.dicomweb.targets import archive_of, key_of
 
 CACHE_BYTES = 64 << 20  # an instance of GE takes 4.7 KB, of Siemens 8 KB, of Philips 24 KB
 PAGE = 64  # headers read by one statement
 
-Key = tuple[str, str, str]  # base of the links, UID, digest of what was received
+Key = tuple[str, str]  # base of the links, and of all that the model follows from
 
 
 class JsonCache:
@@ -47,18 +50,21 @@ class JsonCache:
                 self._size -= len(dropped)
 
 
-def metadata_of(request: Request, identities: Sequence[InstanceIdentity]) -> list[bytes]:
-    """The models of the instances as JSON, in their order. Blocks; raises DamagedInstanceError, TranscodeError."""
+def metadata_of(request: Request, identities: Sequence[InstanceIdentity], keys: Sequence[str]) -> list[bytes]:
+    """The models of the instances as JSON, in their order. Blocks; raises DamagedInstanceError, TranscodeError.
+
+    keys : of the instances (`targets.key_of`): the same bytes that another policy kept have other marks.
+    """
     cache: JsonCache = request.app.state.metadata
     base, changes = base_of(request), request.app.state.settings.archive.rewrite_references
-    keys = [(base, each.sop_instance_uid, each.certificate.received_digest) for each in identities]
-    found = {key: text for key in keys if not changes and (text := cache.get(key)) is not None}
-    missing = [key for key in keys if key not in found]
+    uids = [identity.sop_instance_uid for identity in identities]
+    held = {} if changes else {uid: cache.get((base, key)) for uid, key in zip(uids, keys, strict=True)}
+    found = {uid: text for uid, text in held.items() if text is not None}
+    missing = [uid for uid in uids if uid not in found]
     for start in range(0, len(missing), PAGE):
         page = missing[start : start + PAGE]
-        models = archive_of(request).metadata([uid for _, uid, _ in page], lambda one, path: bulk_url(base, one, path))
-        for identity, model in models:
-            key = (base, identity.sop_instance_uid, identity.certificate.received_digest)
-            found[key] = orjson.dumps(model)
-            cache.put(key, found[key])
-    return [found[key] for key in keys if key in found]  # what was deleted meanwhile is left out
+        models = archive_of(request).metadata(page, lambda one, path: bulk_url(base, one, path))
+        for identity, model in models:  # as it is now: another one, where it was replaced meanwhile
+            text = found[identity.sop_instance_uid] = orjson.dumps(model)
+            cache.put((base, key_of(identity)), text)
+    return [found[uid] for uid in uids if uid in found]  # what was deleted meanwhile is left out

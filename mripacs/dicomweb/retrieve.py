@@ -21,7 +21,7 @@ from mripacs.dicomweb.media import DICOM, Form, dicom_forms, pick
 from mripacs.dicomweb.metadata_cache import metadata_of
 from mripacs.dicomweb.multipart_writing import MultipartResponse, Part
 from mripacs.dicomweb.negotiation import MediaRange, accepted
-from mripacs.dicomweb.targets import ASK_AGAIN, archive_of, caching, givable, tag_of, targets_of
+from mripacs.dicomweb.targets import ASK_AGAIN, archive_of, caching, givable, key_of, tag_of, tag_of_keys, targets_of
 from mripacs.dicomweb.threads import in_thread
 
 RESOURCES = (
@@ -44,12 +44,12 @@ async def metadata(request: Request) -> Response:
     require(request, "read")
     found = await targets_of(request)
     whole = givable(found)
-    base = base_of(request)
-    tag = tag_of(request, whole, "metadata", base, request.headers.get("accept", ""))
+    keys = [key_of(each) for each in whole]
+    tag = tag_of_keys(request, keys, "metadata", base_of(request), request.headers.get("accept", ""))
     headers = _caching(request, tag)
     if bodies.is_fresh(request, tag):
         return Response(status_code=304, headers=headers)
-    models = await in_thread(metadata_of, request, whole)
+    models = await in_thread(metadata_of, request, whole, keys)
     audit_retrieve(request, whole, "metadata")
     status = 200 if len(whole) == len(found) else 206
     return await in_thread(bodies.answer, request, models, status=status, headers=headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from starlette.requests import Request
 
@@ -13,6 +14,7 @@ from mripacs.core.model import InstanceIdentity, InstanceSelection
 from mripacs.dicomweb.bodies import entity_tag
 from mripacs.dicomweb.problems import RequestError
 from mripacs.dicomweb.threads import in_thread
+from mripacs.retrieve.recent import outgoing_key
 
 UID = re.compile(r"[0-9.]{1,64}")
 FOREVER = "private, max-age=31536000, immutable"  # an instance's bytes never change
@@ -99,13 +101,19 @@ def givable(identities: list[InstanceIdentity]) -> list[InstanceIdentity]:
 
 
 def tag_of(request: Request, identities: list[InstanceIdentity], *facts: object) -> str:
-    """A validator for what is made of instances: their contents, the settings that mark them, and other facts."""
+    """A validator for what is made of instances: their contents and marks, settings, and other facts."""
+    return tag_of_keys(request, map(key_of, identities), *facts)
+
+
+def key_of(identity: InstanceIdentity) -> str:
+    """A name for all that leaves of the instance: the policy's choice, too, which its marks tell of. 10 us."""
+    return outgoing_key(identity).hex()
+
+
+def tag_of_keys(request: Request, keys: Iterable[str], *facts: object) -> str:
+    """As `tag_of`, of the instances' keys."""
     settings = request.app.state.settings.archive
-    contents: list[object] = []
-    for identity in identities:
-        certificate = identity.certificate
-        contents += [identity.sop_instance_uid, certificate.received_digest, certificate.decoded_pixel_digest]
-    return entity_tag(__version__, *facts, settings.rewrite_references, *contents)
+    return entity_tag(__version__, *facts, settings.rewrite_references, *keys)
 
 
 def caching(request: Request, tag: str) -> dict[str, str]:

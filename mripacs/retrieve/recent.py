@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from mripacs import __version__
@@ -78,7 +78,7 @@ class Recent:
 
         identity : as a row of the index has just given it, so that what was deleted is not given out.
         """
-        found = self._ring.get(_key(identity)) if self._ring is not None and not identity.quarantined else None
+        found = self._ring.get(outgoing_key(identity)) if self._ring is not None and not identity.quarantined else None
         if found is None:
             return None
         label, dataset = found
@@ -103,11 +103,11 @@ class Recent:
         place, outgoing = finished.frames, finished.outgoing
         numbers = (place.start, place.frame_bytes, place.count) if place else (0, 0, 0)
         label = _PLACE.pack(*numbers) + outgoing.transfer_syntax.encode("ascii")
-        return self._ring.put(_key(finished.identity), label, outgoing.dataset)
+        return self._ring.put(outgoing_key(finished.identity), label, outgoing.dataset)
 
     def holds(self, identity: InstanceIdentity) -> bool:
         """Whether `get` would most likely find it; its bytes are not read."""
-        return self._ring is not None and self._ring.holds(_key(identity))
+        return self._ring is not None and self._ring.holds(outgoing_key(identity))
 
 
 def native_frames(outgoing: Outgoing, frames: NDArray[Any]) -> NativeFrames | None:
@@ -125,8 +125,15 @@ def native_frames(outgoing: Outgoing, frames: NDArray[Any]) -> NativeFrames | No
     return NativeFrames(start, frames.nbytes // len(frames), len(frames))
 
 
-def _key(identity: InstanceIdentity) -> bytes:
-    """Of all that the outgoing bytes follow from. 10 us; this version's program, which may follow it differently."""
+def outgoing_key(identity: InstanceIdentity) -> bytes:
+    """A digest of all that the outgoing bytes follow from: what was received and what the policy made of it. 10 us.
+
+    Also of this version, whose program may follow it differently. A payload that was coded again keeps the key: its
+    marks speak of the first one (`marked_bytes`).
+    """
+    certificate = identity.certificate
+    if certificate.first_payload_bytes is not None:
+        certificate = replace(certificate, first_payload_bytes=None)
     facts = (
         __version__,
         identity.sop_class_uid,
@@ -136,6 +143,6 @@ def _key(identity: InstanceIdentity) -> bytes:
         identity.series_instance_uid,
         identity.transfer_syntax,
         identity.marked_bytes,
-        identity.certificate,
+        certificate,
     )
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).digest()
