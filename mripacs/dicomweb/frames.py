@@ -117,13 +117,21 @@ def frame_numbers(text: str) -> list[int]:
 
 
 def _frame_maker(archive: Archive, asked: _Asked) -> Maker:
-    """What gives frames: natively, the codestreams that came, or some made of the decoded frames."""
-    identity, syntax = asked.identity, asked.form.transfer_syntax
-    if syntax == EXPLICIT_VR_LITTLE_ENDIAN:
-        return partial(archive.native_frame, identity) if len(asked.numbers) == 1 else archive.image(identity).native
-    if identity.certificate.restores_received and syntax == identity.transfer_syntax:
-        return partial(_as_received, archive.fragments(identity, syntax), identity.sop_instance_uid)
-    return partial(archive.image(identity).stream, syntax=syntax)
+    """What gives frames: natively, the codestreams that came, or some made of the decoded frames.
+
+    Raises UnknownInstanceError for a list with a frame that is not there; a single frame's maker says so itself.
+    """
+    identity, syntax, last = asked.identity, asked.form.transfer_syntax, max(asked.numbers)
+    native = syntax == EXPLICIT_VR_LITTLE_ENDIAN
+    if native and len(asked.numbers) == 1:
+        return partial(archive.native_frame, identity)
+    if not native and identity.certificate.restores_received and syntax == identity.transfer_syntax:
+        as_received = partial(_as_received, archive.fragments(identity, syntax), identity.sop_instance_uid)
+        as_received(last)
+        return as_received
+    image = archive.image(identity)
+    image.frame(last)
+    return image.native if native else partial(image.stream, syntax=syntax)
 
 
 def _as_received(streams: Sequence[bytes], uid: str, number: int) -> bytes:

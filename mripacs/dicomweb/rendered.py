@@ -59,7 +59,7 @@ async def rendered(request: Request) -> Response:
         part = await in_thread(makers[0])
         return Response(part.content, headers=headers, media_type=how.media_type)
     if numbers is not None:
-        makers = [partial(_pictures, archive, images[0], [number], how, base) for number in numbers]
+        makers = await in_thread(_one_by_one, archive, images[0], numbers, how, base)
     await in_thread(makers[0])  # what cannot be drawn shows before the answer begins
     return MultipartResponse(made(makers), how.media_type, headers=headers)
 
@@ -134,6 +134,14 @@ def _with_pixels(identities: Sequence[InstanceIdentity]) -> list[InstanceIdentit
     if not found:
         raise TranscodeError("there are no pixels that can be drawn")
     return found
+
+
+def _one_by_one(
+    archive: Archive, identity: InstanceIdentity, numbers: Sequence[int], how: Rendering, base: str
+) -> list[partial[Part]]:
+    """What makes a picture of each frame. Raises UnknownInstanceError where one of them is not there."""
+    archive.image(identity).frame(max(numbers))
+    return [partial(_pictures, archive, identity, [number], how, base) for number in numbers]
 
 
 def _pictures(
