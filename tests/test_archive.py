@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pydicom import dcmread
-from pydicom.uid import MRImageStorage, generate_uid
+from pydicom import FileMetaDataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from pynetdicom import AE
 
 import mripacs
-from mripacs.core.errors import ConflictError, NotDicomError, QueryError, UnknownInstanceError
-from mripacs.core.model import Disposition, Generation
+from mripacs.core.errors import ConflictError, InvalidIdentityError, NotDicomError, QueryError, UnknownInstanceError
+from mripacs.core.model import Disposition, Generation, ReceivedObject
 from mripacs.dimse import client
 from tests.e2e.foreign_entity import Served, c_get
 from tests.e2e.objects import encoded, mr_object, object_without_pixels, smooth_image, written
@@ -33,6 +33,26 @@ def test_a_path_bytes_and_a_data_set_are_the_same_object(archive, tmp_path):
     receipts = [archive.store(each) for each in (file, str(file), file.read_bytes(), dcmread(file))]
     assert [receipt.disposition for receipt in receipts] == [Disposition.STORED] + [Disposition.DUPLICATE] * 3
     assert {receipt.original_sop_instance_uid for receipt in receipts} == {dataset.SOPInstanceUID}
+
+
+@pytest.mark.filterwarnings("ignore:.*value for VR UI:UserWarning")
+@pytest.mark.parametrize("padded", ["{} ", " {}", "{}\0"])
+def test_one_uid_names_one_instance(archive, padded):
+    """An object from the wire under a padded UID is refused, a data set's padding is taken off."""
+    dataset = mr_object()
+    uid = str(dataset.SOPInstanceUID)
+    archive.store(encoded(dataset))
+    dataset.PixelData = smooth_image()[::-1].tobytes()
+    other = ReceivedObject(encoded(dataset), ExplicitVRLittleEndian, MRImageStorage, padded.format(uid), "test")
+    for take in (archive.store, archive.accept):
+        with pytest.raises(InvalidIdentityError):
+            take(other)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPInstanceUID = padded.format(uid)
+    with pytest.raises(ConflictError):
+        archive.store(dataset)
+    assert [each.original_sop_instance_uid for each in archive] == [uid]
 
 
 def test_fetch_by_either_uid(archive):

@@ -31,8 +31,8 @@ def from_dataset(dataset: Dataset) -> ReceivedObject:
     return ReceivedObject(
         dataset=written.getvalue(),
         transfer_syntax=str(syntax),
-        sop_class_uid=str(dataset.SOPClassUID),
-        sop_instance_uid=str(dataset.SOPInstanceUID),
+        sop_class_uid=str(dataset.SOPClassUID).strip(" \0"),
+        sop_instance_uid=str(dataset.SOPInstanceUID).strip(" \0"),
         source="api",
     )
 

@@ -87,6 +87,7 @@ def _attributes(dataset: Buffer, dataset_map: DatasetMap, encodings: Encodings, 
 def check_identity(attributes: IndexAttributes, sop_class_uid: str, sop_instance_uid: str) -> None:
     """Raise InvalidIdentityError unless all four UIDs are there, well-formed, and those the command names.
 
+    What the command names must be without padding: doors take that off, and whatever goes on from here has one form.
     Well-formed is PS3.5 9.1 except that components may have leading zeros: real archives hold such UIDs, and a
     store that refused them would lose the images.
     """
@@ -95,7 +96,7 @@ def check_identity(attributes: IndexAttributes, sop_class_uid: str, sop_instance
         _check_uid(keyword, str(levels[level].get(keyword, "")))
     claimed = {"SOPClassUID": sop_class_uid, "SOPInstanceUID": sop_instance_uid}
     for keyword, uid in claimed.items():
-        if attributes.instance[keyword] != uid.strip(" \0"):
+        if attributes.instance[keyword] != uid:
             raise InvalidIdentityError(f"{keyword} of the data set is not the one that the command or file names")
 
 

@@ -102,3 +102,12 @@ def test_refused_uids(keyword: str, uid: bytes | None) -> None:
 def test_identity_that_contradicts_the_command(class_uid: str, instance_uid: str) -> None:
     with pytest.raises(InvalidIdentityError):
         check_identity(indexed(made.image()), class_uid, instance_uid)
+
+
+@pytest.mark.parametrize("padded", ["{} ", " {}", "{}\0", "\0{}"])
+def test_the_command_names_uids_without_padding(padded: str) -> None:
+    """What is stored goes by the command's UID: one instance has one."""
+    attributes = indexed(made.image())
+    for uids in ((made.MR_IMAGE, padded.format("1.2.3")), (padded.format(made.MR_IMAGE), "1.2.3")):
+        with pytest.raises(InvalidIdentityError):
+            check_identity(attributes, *uids)

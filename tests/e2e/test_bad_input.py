@@ -114,6 +114,17 @@ def test_refused_without_a_trace(shared_node, associated, case):
     assert_one_line(shared_node.log[len(log) :])
 
 
+@pytest.mark.parametrize("padded", [" {}", "{} ", "{}\0\0"])
+def test_padding_is_no_part_of_a_uid(shared_node, associated, padded):
+    """What a command pads is the instance of that UID: the second one contradicts the first."""
+    first = mr_object()
+    second = mr_object(SOPInstanceUID=first.SOPInstanceUID, PixelData=first.PixelData[::-1])
+    uid = str(first.SOPInstanceUID)
+    assert associated.store(1, MRImageStorage, padded.format(uid), encoded(first)).status == SUCCESS
+    assert f"{associated.store(1, MRImageStorage, uid, encoded(second)).status:04X}" == "C111"
+    assert shared_node.certificates()[uid]
+
+
 def assert_one_line(said):
     lines = said.splitlines()
     assert len(lines) == 1
