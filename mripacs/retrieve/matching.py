@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from mripacs.core.errors import QueryError
 from mripacs.core.model import InstanceSelection, Level, Match, Query
 from mripacs.dicom.dictionary import vr_of
+from mripacs.store.match_forms import require_storable
 
 UNIQUE_KEYS = {
     Level.PATIENT: "PatientID",
@@ -112,7 +113,7 @@ def parse_selection(level: Level, keys: Mapping[str, str]) -> InstanceSelection:
     """The instances that a C-GET or C-MOVE identifier names (PS3.4 C.4.2.1.4, C.4.3.1.3).
 
     The unique key of the level must be there, with one value or a list; those above it may narrow it down.
-    Raises QueryError when it is missing or holds anything but UIDs.
+    Raises QueryError when it is missing or holds anything but UIDs, or a Patient ID that is no text.
     """
     if not keys.get(UNIQUE_KEYS[level], "").strip(" \0"):
         raise QueryError(f"a retrieve at level {level} needs {UNIQUE_KEYS[level]}")
@@ -127,9 +128,11 @@ def parse_selection(level: Level, keys: Mapping[str, str]) -> InstanceSelection:
 
 
 def _selected(keyword: str, keys: Mapping[str, str]) -> tuple[str, ...]:
-    text = keys.get(keyword, "")
+    text = keys.get(keyword, "").strip(" \0")
     if keyword == "PatientID":
-        return tuple(_nonempty(text.split("\\")))
+        values = tuple(_nonempty(text.split("\\")))
+        require_storable(keyword, values)  # here, too: a C-MOVE's keys are checked before its instances are looked for
+        return values
     match = parse_match(keyword, text)
     return match.values
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+from mripacs.core.errors import QueryError
 
 MATCH_LENGTH = 256  # x 4 bytes stays below the 2704 bytes that a PostgreSQL index entry may take
 INT64 = range(-(2**63), 2**63)
@@ -84,7 +86,7 @@ def patient_key(patient: Mapping[str, str | int]) -> str:
 
 def storable(attributes: Mapping[str, str | int]) -> dict[str, str | int]:
     """The attributes without what a database refuses in text: NUL, and surrogates from a broken character set."""
-    return {keyword: _clean(value) if isinstance(value, str) else value for keyword, value in attributes.items()}
+    return {keyword: cleaned(value) if isinstance(value, str) else value for keyword, value in attributes.items()}
 
 
 def difference(attributes: Mapping[str, str | int], common: Mapping[str, str | int]) -> dict[str, str | int]:
@@ -93,5 +95,17 @@ def difference(attributes: Mapping[str, str | int], common: Mapping[str, str | i
     return changed | {keyword: "" for keyword in common if keyword not in attributes}
 
 
-def _clean(value: str) -> str:
-    return value.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+def cleaned(text: str) -> str:
+    """The text without what a database refuses."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def require_storable(what: str, values: Iterable[str]) -> None:
+    """Raise QueryError, which names `what`, for values that a database refuses: no stored one is their like."""
+    text = "".join(values)
+    if "\0" in text:
+        raise QueryError(f"{what}: a matching key with a NUL in it, which no value has")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError(f"{what}: a matching key with half a surrogate pair in it, which is no text") from error

@@ -14,7 +14,15 @@ from mripacs.core.errors import QueryError
 from mripacs.core.model import Match
 from mripacs.store import schema
 from mripacs.store.keys import KEYS, Kind, operands
-from mripacs.store.match_forms import date_form, earliest_time, fold, latest_time, number_form, text_form
+from mripacs.store.match_forms import (
+    date_form,
+    earliest_time,
+    fold,
+    latest_time,
+    number_form,
+    require_storable,
+    text_form,
+)
 from mripacs.store.name_parts import may_match
 from mripacs.store.patterns import containing, fixed_prefix, from_literal, from_wildcard, like, matching
 from mripacs.store.reading import any_of
@@ -30,6 +38,7 @@ def clause(match: Match, dialect: str) -> Condition:
     """The condition for a match whose keyword is in KEYS and whose kind is not universal; QueryError for bad values."""
     if any(len(value) > MAX_VALUE_LENGTH for value in match.values):
         raise QueryError(f"{match.keyword}: a matching key of more than {MAX_VALUE_LENGTH} characters")
+    require_storable(match.keyword, match.values)
     if match.kind == "range" and len(match.values) != 2:
         raise QueryError(f"{match.keyword}: a range has two ends")
     if match.kind == "wildcard" and not all(value.strip("*") for value in match.values):

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mripacs.core.model import ReceivedFrom
 from mripacs.store import schema
+from mripacs.store.match_forms import cleaned
 
 STORED_OUTCOME = "stored"  # of the event of a storage
 
@@ -40,7 +41,7 @@ _EVENT = insert(schema.event)
 def words_of(source: ReceivedFrom) -> dict[str, str]:
     """The columns that say where something came from."""
     found = {"door": source.door, "calling_ae": source.calling_ae, "called_ae": source.called_ae, "peer": source.peer}
-    return {name: word.replace("\0", "") for name, word in found.items()}
+    return {name: cleaned(word) for name, word in found.items()}
 
 
 def find_or_add(connection: Connection, sources: Iterable[ReceivedFrom]) -> Mapping[ReceivedFrom, int]:

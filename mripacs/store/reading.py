@@ -13,7 +13,7 @@ from mripacs.core.model import InstanceIdentity, InstanceSelection, StoredInstan
 from mripacs.store import references, schema
 from mripacs.store.certificates import from_columns, from_damaged
 from mripacs.store.headers import Reference, ReferenceCache, digest, unpack
-from mripacs.store.match_forms import text_form
+from mripacs.store.match_forms import require_storable, text_form
 from mripacs.store.seals import instance_is_intact
 
 MAX_UIDS = 30_000  # bound parameters: SQLite takes 32766, PostgreSQL 65535 in a statement
@@ -87,7 +87,7 @@ def select_identities(connection: Connection, selection: InstanceSelection) -> l
 
 
 def restricted(statement: Selected, selection: InstanceSelection) -> Selected:
-    """A select from HIERARCHY, restricted to the instances that the selection names. QueryError for too many UIDs."""
+    """A select from HIERARCHY, restricted to the instances that the selection names. Raises QueryError."""
     uids = schema.instance_uid.c
     restrictions: tuple[tuple[ColumnElement[Any], Sequence[str]], ...] = (
         (_study.patient_id, [text_form(patient_id) or "" for patient_id in selection.patient_ids]),
@@ -225,9 +225,10 @@ def damaged(row: Row, part: str, how: str) -> DamagedInstanceError:
 
 
 def any_of(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
-    """Membership; QueryError for more values than a statement takes."""
+    """Membership; QueryError for more values than a statement takes, and for those that no database takes."""
     if len(values) > MAX_UIDS:
         raise QueryError(f"{len(values)} values for one key; at most {MAX_UIDS} are taken")
+    require_storable(str(column.key), (value for value in values if isinstance(value, str)))
     return column.in_(values)
 
 

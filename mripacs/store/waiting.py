@@ -17,11 +17,19 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select
 
 from mripacs.core.errors import DamagedInstanceError
-from mripacs.core.model import IndexAttributes, InstanceSelection, Query, ReceivedObject, WaitingObject
+from mripacs.core.model import (
+    IndexAttributes,
+    InstanceSelection,
+    Query,
+    ReceivedFrom,
+    ReceivedObject,
+    WaitingObject,
+)
 from mripacs.store import schema
 from mripacs.store.headers import digest
 from mripacs.store.locks import own_uids, share_study
 from mripacs.store.match_forms import text_form
+from mripacs.store.origins import words_of
 from mripacs.store.prepared import Prepared
 from mripacs.store.reading import Selected, any_of
 from mripacs.store.tallies import count_one_more
@@ -125,7 +133,7 @@ class Waiting:
 def among(statement: Selected, selection: InstanceSelection) -> Selected:
     """A select from waiting objects with their series and study, restricted to what a selection names.
 
-    Raises QueryError for too many UIDs.
+    Raises QueryError as `any_of` does.
     """
     restrictions: tuple[tuple[ColumnElement[Any], Sequence[str]], ...] = (
         (_study.patient_id, [text_form(each) or "" for each in selection.patient_ids]),
@@ -168,10 +176,7 @@ def _write(
         "uid": received.sop_instance_uid,
         "sop_class_uid": received.sop_class_uid,
         "transfer_syntax": received.transfer_syntax,
-        "door": received.source,
-        "calling_ae": received.calling_ae,
-        "called_ae": received.called_ae,
-        "peer": received.peer,
+        **words_of(ReceivedFrom(received.source, received.calling_ae, received.called_ae, received.peer)),
         "data": received.dataset,
         **more,
     }

@@ -18,6 +18,7 @@ from mripacs.core.model import IndexAttributes, NewInstance, ReceivedFrom
 from mripacs.store import name_parts, origins, schema
 from mripacs.store.headers import PackedHeader, digest
 from mripacs.store.locks import own_uids, share_study
+from mripacs.store.match_forms import cleaned
 from mripacs.store.references import seal_of
 from mripacs.store.rows import Attributes, Values, instance_values, series_values, study_values
 from mripacs.store.seals import seal
@@ -222,6 +223,6 @@ def _add_reference(connection: Connection, placed: Placed, added: dict[int, int]
 
 
 def _event(kind: str, source: ReceivedFrom, uid: str, outcome: str, detail: str, time: str) -> Values:
-    uid, outcome, detail = (part.replace("\0", "") for part in (uid, outcome, detail))
+    uid, outcome, detail = map(cleaned, (uid, outcome, detail))
     about = {"time": time, "kind": kind, "uid": uid, "outcome": outcome, "detail": detail}
     return {**about, **origins.words_of(source)}

@@ -165,6 +165,8 @@ def test_xml(client):
         ("limit=99999999999999999999", "limit is a number"),
         ("offset=1.5", "offset is a number"),
         ("fuzzymatching=maybe", "true or false"),
+        ("PatientID=A%00B", "PatientID: a matching key with a NUL"),
+        ("PatientName=A%00*&fuzzymatching=true", "PatientName: a matching key with a NUL"),
         (f"PatientName={'x' * 2000}", "characters"),
     ],
 )

@@ -86,6 +86,16 @@ def test_a_selection_takes_the_keys_down_to_its_level() -> None:
     assert parse_selection(Level.SERIES, keys) == InstanceSelection(("P1",), ("1.2",), ("1.3", "1.4"))
 
 
+@pytest.mark.parametrize("broken", ["A\0B", "\ud800"])
+def test_a_patient_id_that_is_no_text_is_refused(broken: str) -> None:
+    with pytest.raises(QueryError, match="PatientID"):
+        parse_selection(Level.PATIENT, {"PatientID": broken})
+
+
+def test_padding_is_no_part_of_what_is_selected() -> None:
+    assert parse_selection(Level.PATIENT, {"PatientID": "P1\\P2\0"}) == InstanceSelection(("P1", "P2"))
+
+
 @pytest.mark.parametrize("keys", [{}, {"StudyInstanceUID": ""}, {"StudyInstanceUID": "1.2.*"}, {"PatientID": "P1"}])
 def test_a_selection_without_the_unique_key_of_its_level_is_refused(keys: dict[str, str]) -> None:
     with pytest.raises(QueryError):

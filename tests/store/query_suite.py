@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
 
 from mripacs.core.errors import QueryError
-from mripacs.core.model import Level, Match, Query
+from mripacs.core.model import InstanceSelection, Level, Match, Query
 from mripacs.dicom.index import INDEX_KEYWORDS
 from mripacs.store import Store
 from mripacs.store.keys import KEYS, Kind
@@ -239,6 +240,24 @@ class QuerySuite:
     def test_keys_that_cannot_be_matched(self, store: Store, match: Match) -> None:
         with pytest.raises(QueryError):
             store.query(Query(Level.STUDY, (match,), ()))
+
+    @pytest.mark.parametrize("broken", ["A\0B", "\0", "\ud800", "ü\udcff"])
+    def test_what_no_database_takes_is_no_key(self, store: Store, broken: str) -> None:
+        """Refused at once and by name, whatever compares it: no stored text has a NUL or half a surrogate pair."""
+        keys = ("PatientID", "PatientName", "AccessionNumber", "ImageType", "ModalitiesInStudy", "SOPInstanceUID")
+        for keyword in (*keys, "StudyDate", "StudyTime", "InstanceNumber"):
+            for kind, values in (("single", (broken,)), ("list", ("1", broken)), ("wildcard", (f"{broken}*",))):
+                for fold_case in (False, True):
+                    with pytest.raises(QueryError, match=f"{keyword}: a matching key with"):
+                        store.query(Query(Level.IMAGE, (Match(keyword, kind, values, fold_case),), ()))
+
+    @pytest.mark.parametrize("broken", ["A\0B", "\0", "\ud800"])
+    @pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(InstanceSelection)])
+    def test_what_no_database_takes_selects_nothing(self, store: Store, key: str, broken: str) -> None:
+        selection = InstanceSelection(**{key: ("1.2", broken)})
+        for ask in (store.select, store.delete, store.waiting.named):
+            with pytest.raises(QueryError, match="a matching key with"):
+                ask(selection)
 
     def test_an_abandoned_query_gives_its_connection_back(self, store: Store) -> None:
         rows = store.query(Query(Level.IMAGE, (), ("SOPInstanceUID",)))

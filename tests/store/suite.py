@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, text
 
 from mripacs.core.errors import ConflictError, DamagedInstanceError, SchemaError, UnknownInstanceError
-from mripacs.core.model import Certificate, InstanceSelection, Level, Query, ReceivedFrom, Tier
+from mripacs.core.model import Certificate, InstanceSelection, Level, Query, ReceivedFrom, ReceivedObject, Tier
 from mripacs.store import Store, migrate, revision, schema
 from mripacs.store.engine import open_engine, parse_url
 from mripacs.store.migrate import check, current, upgrade
@@ -58,6 +58,21 @@ class StoreSuite:
         assert store.load("1.2.3.4").payload == payload
         assert store.verify_bytes("1.2.3.4") == []
         assert store.check_references() == []
+
+    def test_the_words_of_what_waits_are_as_those_of_what_is_stored(self, store: Store) -> None:
+        """Of door, titles and address what a database refuses is left out, before compression and behind it."""
+        words = ("door\0", "A\0B", "C\ud800", "\0peer")
+        new = new_instance("1.2.9")
+        waits = store.waiting.add(
+            ReceivedObject(b"received", new.transfer_syntax, new.sop_class_uid, "1.2.9", *words), new.attributes, "node"
+        )
+        assert waits is not None
+        found = store.waiting.load(waits[0]).received
+        assert (found.source, found.calling_ae, found.called_ae, found.peer) == ("door", "AB", "C?", "peer")
+        store.record("kind", source=ReceivedFrom(*words), uid="1\ud800", outcome="\0", detail="a\0b\ud800")
+        with store._reading() as connection:
+            (row,) = connection.execute(select(schema.event)).mappings()
+        assert [row[name] for name in ("uid", "outcome", "detail", "door")] == ["1?", "", "ab?", "door"]
 
     def test_both_uids_find_the_instance(self, store: Store) -> None:
         added = store.add(new_instance("1.1", served="2.25.1"))
