@@ -22,7 +22,7 @@ from mripacs.dicomweb.audit import audit_retrieve
 from mripacs.dicomweb.links import ROOT, base_of, instance_url
 from mripacs.dicomweb.media import OCTETS, Form, frame_forms, pick
 from mripacs.dicomweb.multipart_writing import MultipartResponse, Part, whole_response
-from mripacs.dicomweb.negotiation import MediaRange, accepted, not_acceptable
+from mripacs.dicomweb.negotiation import MediaRange, accepted, not_acceptable, places_of
 from mripacs.dicomweb.problems import RequestError
 from mripacs.dicomweb.ranges import ranged
 from mripacs.dicomweb.targets import archive_of, caching, glance, instance_of, tag_of, target_of
@@ -142,7 +142,7 @@ def _as_received(streams: Sequence[bytes], uid: str, number: int) -> bytes:
 
 def _wants_multipart(ranges: list[MediaRange], form: Form) -> bool:
     """A plain media type asks for the frame alone; multipart/related, and no wish at all, for a multipart answer."""
-    wish = next((each for each in ranges if each.covers(form.media_type)), None)
+    wish = next((ranges[place] for place in places_of(ranges, form.media_type, form.transfer_syntax)), None)
     return wish is None or wish.multipart or wish.type == "*/*"
 
 
@@ -151,7 +151,8 @@ async def bulk_data(request: Request) -> Response:
     require(request, "read")
     identity = await target_of(request)
     ranges = accepted(request)
-    wish = next((each for each in ranges if each.covers(OCTETS) and each.transfer_syntax in _NATIVE), None)
+    wishes = (ranges[place] for place in places_of(ranges, OCTETS, EXPLICIT_VR_LITTLE_ENDIAN))
+    wish = next((each for each in wishes if each.transfer_syntax in _NATIVE), None)
     if wish is None:
         raise not_acceptable((OCTETS,))
     path = request.path_params["path"].upper()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mripacs.core.errors import TranscodeError
 from mripacs.core.model import InstanceIdentity
 from mripacs.dicom.encapsulate import HTJ2K_LOSSLESS, JPEG_2000_LOSSLESS, JPEG_LS_LOSSLESS, STREAM_OF_SYNTAX
 from mripacs.dicom.transfer_syntax import EXPLICIT_VR_LITTLE_ENDIAN, is_encapsulated
-from mripacs.dicomweb.negotiation import MediaRange
+from mripacs.dicomweb.negotiation import MediaRange, places_of
 from mripacs.retrieve.fetch import syntaxes_of
 
 OCTETS = "application/octet-stream"
@@ -71,13 +71,18 @@ def dicom_forms(identity: InstanceIdentity) -> list[Form]:
 
 def pick(ranges: Iterable[MediaRange], forms: Iterable[Form]) -> Form:
     """The form that the client likes best. Raises TranscodeError (406) that names what there is."""
-    forms = list(forms)
-    for media_range in ranges:
-        for form in forms:
-            if media_range.covers(form.media_type) and _takes(media_range, form):
-                return form
+    ranges, forms = list(ranges), list(forms)
+    places = {form: place for form in forms if (place := _place(ranges, form)) is not None}
+    if places:
+        return min(places, key=places.__getitem__)
     there = "; ".join(dict.fromkeys(form.content_type for form in forms)) or "nothing: its pixels cannot be decoded"
     raise TranscodeError(f"Accept takes none of the forms that there are: {there}")
+
+
+def _place(ranges: Sequence[MediaRange], form: Form) -> int | None:
+    """Of the first range by which the client takes the form."""
+    places = places_of(ranges, form.media_type, form.transfer_syntax)
+    return next((place for place in places if _takes(ranges[place], form)), None)
 
 
 def _takes(media_range: MediaRange, form: Form) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -35,6 +35,12 @@ class MediaRange:
             return True
         return self.type.endswith("/*") and media_type.startswith(self.type[:-1])
 
+    @property
+    def specificity(self) -> tuple[int, int]:
+        """Of two ranges that cover something the one with the larger speaks for it (RFC 9110 12.5.1)."""
+        of_type = 0 if self.type == "*/*" else 1 if self.type.endswith("/*") else 2
+        return of_type, 0 if self.transfer_syntax is None else 1 if self.transfer_syntax == "*" else 2
+
 
 def accepted(request: Request) -> list[MediaRange]:
     """What the request accepts, best first: the `accept` parameter of the query, else the header, else anything.
@@ -55,12 +61,15 @@ def _best_first(header: str) -> tuple[MediaRange, ...]:
 
 
 def parse_accept(header: str) -> list[MediaRange]:
-    """The media ranges of an Accept header; those with quality 0 are left out. Raises RequestError 400."""
+    """The media ranges of an Accept header, also those that it refuses (q=0). Raises RequestError 400.
+
+    Those whose quality is no number are left out.
+    """
     found: list[MediaRange] = []
     position = 0
     while position < len(header):
         name, parameters, position = read_media_type(header, position)
-        if (media_range := _media_range(name, parameters)).quality > 0:
+        if (media_range := _media_range(name, parameters)) is not None:
             found.append(media_range)
         if position < len(header) and header[position] != ",":
             raise RequestError(400, f"Accept cannot be read at character {position + 1}")
@@ -82,29 +91,57 @@ def read_media_type(text: str, position: int = 0) -> tuple[str, dict[str, str], 
     return head[1].lower(), parameters, position
 
 
-def _media_range(name: str, parameters: Mapping[str, str]) -> MediaRange:
+def _media_range(name: str, parameters: Mapping[str, str]) -> MediaRange | None:
     multipart = name in (MULTIPART, "multipart/*")
     inner = parameters.get("type", "*/*").lower().strip() if multipart else name
     try:
         quality = min(1.0, max(0.0, float(parameters.get("q", "1"))))
     except ValueError:
-        quality = 0.0
+        return None
     return MediaRange(inner, multipart, parameters.get("transfer-syntax"), quality, parameters)
 
 
-def choose(ranges: Iterable[MediaRange], offered: Iterable[str], *, multipart: bool | None = None) -> str:
-    """The offered media type that the client likes best; RequestError 406 names what there is.
+def choose(ranges: Iterable[MediaRange], offered: Iterable[str]) -> str:
+    """The offered media type that the client likes best; RequestError 406 names what there is."""
+    ranges, offered = tuple(ranges), tuple(offered)
+    places = {each: place for each in offered if (place := next(places_of(ranges, each), None)) is not None}
+    if not places:
+        raise not_acceptable(offered)
+    return min(places, key=places.__getitem__)
 
-    multipart : whether the answer is one; None where that does not matter.
+
+def places_of(ranges: Sequence[MediaRange], media_type: str, transfer_syntax: str | None = None) -> Iterator[int]:
+    """Which of the ranges cover a media type, in their order; not those that a more specific one with q=0 overrules.
+
+    transfer_syntax : in which it would leave. Whether a range takes that is not asked.
     """
-    offered = tuple(offered)
-    for media_range in ranges:
-        if multipart is not None and media_range.type != "*/*" and media_range.multipart != multipart:
-            continue
-        for media_type in offered:
-            if media_range.covers(media_type):
-                return media_type
-    raise not_acceptable(offered)
+    refusals = _refusals(ranges, media_type, transfer_syntax)
+    for place, each in enumerate(ranges):
+        if each.quality > 0 and each.covers(media_type) and not _is_overruled(each, refusals):
+            yield place
+
+
+def _refusals(
+    ranges: Sequence[MediaRange], media_type: str, transfer_syntax: str | None
+) -> dict[bool, tuple[int, int]]:
+    """The specificity of the most specific range that refuses it, in multipart/related and alone."""
+    found: dict[bool, tuple[int, int]] = {}
+    for each in ranges:
+        if each.quality == 0 and each.covers(media_type) and each.transfer_syntax in (None, "*", transfer_syntax):
+            found[each.multipart] = max(each.specificity, found.get(each.multipart, each.specificity))
+    return found
+
+
+def _is_overruled(wish: MediaRange, refusals: Mapping[bool, tuple[int, int]]) -> bool:
+    """A type that is refused alone may be taken in multipart/related, and the other way; "*/*" covers both."""
+    if not refusals:
+        return False
+    both = wish.type == "*/*" and not wish.multipart
+    return any(
+        specificity > wish.specificity
+        for multipart, specificity in refusals.items()
+        if both or multipart == wish.multipart
+    )
 
 
 def not_acceptable(offered: Iterable[str]) -> RequestError:
