@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import socket
 import ssl
 import threading
 import time
@@ -63,6 +64,10 @@ class SharedTlsSocket(ssl.SSLSocket):
         with self._turn:
             return super().pending()
 
+    def shutdown(self, how: int) -> None:
+        """As a plain socket's: SSLSocket's own drops the cipher, and what another thread sends would leave in plain."""
+        socket.socket.shutdown(self, how)
+
     def _patiently(self, attempt: Callable[[], Result]) -> Result:
         """Attempt it until the connection is ready for it. Raises TimeoutError, and OSError of the connection."""
         if not self._is_shared:
@@ -76,14 +81,22 @@ class SharedTlsSocket(ssl.SSLSocket):
                 wanted = select.POLLIN
             except ssl.SSLWantWriteError:
                 wanted = select.POLLOUT
+            except ssl.SSLError:
+                raise
+            except ValueError as error:  # what ssl raises for a connection that another thread has closed
+                raise _closed() from error
             self._await(wanted, deadline)
 
     def _await(self, wanted: int, deadline: float | None) -> None:
         left_ms = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
         number = self.fileno()
         if number < 0:  # closed by another thread
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            raise _closed()
         poll = select.poll()
         poll.register(number, wanted)
         if not poll.poll(left_ms):
             raise TimeoutError("timed out")
+
+
+def _closed() -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 
 import pytest
@@ -20,6 +22,7 @@ from pynetdicom.sop_class import Verification
 
 from mripacs.cli.node_bench import upper_layer as bench
 from mripacs.cli.node_bench.upper_layer import HEADER, RELEASE_RP, RELEASE_RQ
+from mripacs.dimse.tls_sockets import SharedTlsSocket
 from tests.dimse.test_upper_layer import listening, raw, until
 from tests.real_parts import REPOSITORY
 from tests.security.authority import Authority
@@ -85,6 +88,45 @@ def test_tls_keeps_its_time_out(context):
             while secured.recv(2**16):
                 pass
             assert 3 < time.monotonic() - began < 9
+
+
+@pytest.mark.parametrize("end", ["shutdown", "close"])
+def test_tls_that_another_thread_ends(context, end):
+    """Who waits sees the end as on a plain connection; what is sent afterwards fails, and the cipher is still there."""
+    context.sslsocket_class = SharedTlsSocket
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(2) as threads:
+        accepted = threads.submit(lambda: context.wrap_socket(server.accept()[0], server_side=True))
+        plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        plain.check_hostname, plain.verify_mode = False, ssl.CERT_NONE
+        client = plain.wrap_socket(socket.create_connection(server.getsockname()))
+        with client, accepted.result(10) as shared:
+            shared.settimeout(10)
+            shared.share()
+            waiting = threads.submit(shared.recv, 1)
+            time.sleep(0.2)
+            shared.shutdown(socket.SHUT_RDWR)
+            assert shared.cipher() is not None
+            if end == "close":
+                shared.close()
+            failure = waiting.exception(5)
+            assert isinstance(failure, OSError) if failure else waiting.result() == b""
+            with pytest.raises(OSError):  # noqa: PT011 - whichever the system gives
+                shared.sendall(b"A patient's name")
+            client.settimeout(5)
+            with suppress(ssl.SSLError, ConnectionError):
+                assert client.recv(100) == b""
+
+
+def test_tls_that_is_closed_is_an_error_of_the_connection(context):
+    """Not a ValueError, which nobody who reads expects."""
+    context.sslsocket_class = SharedTlsSocket
+    ours, theirs = socket.socketpair()
+    with theirs:
+        shared = context.wrap_socket(ours, server_side=True, do_handshake_on_connect=False)
+        shared.share()
+        shared.close()
+        with pytest.raises(OSError):  # noqa: PT011 - as above
+            shared.read(1)
 
 
 @pytest.mark.usefixtures("short_turns")
