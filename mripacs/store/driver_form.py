@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Delete, Insert, Select, Update
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
+from mripacs.store.engine import compact_json, read_json
+
 Convert = Callable[[Any], Any]
-_SQLITE = sqlite_dialect(paramstyle="qmark")
+_SQLITE = sqlite_dialect(paramstyle="qmark", json_serializer=compact_json, json_deserializer=read_json)  # as an engine
 
 
 class Parameter(NamedTuple):
