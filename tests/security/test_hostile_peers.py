@@ -186,6 +186,17 @@ def pipelined(port, count):
         send_until_refused(connection, [message] * count)
 
 
+@pytest.fixture
+def plugged_in(serve):
+    """The port of somebody else's entity that has our handlers, and pynetdicom's upper layer."""
+    _, archive = serve()
+    entity = AE()
+    entity.add_supported_context(Verification)
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=evt_handlers(archive))
+    yield server.server_address[1]
+    server.shutdown()
+
+
 def test_messages_without_waiting_for_answers(node, caplog):
     """A peer that pipelines: the node reads the next request when it has answered the last, so nothing piles up."""
     with PeakMemory() as memory:
@@ -195,16 +206,9 @@ def test_messages_without_waiting_for_answers(node, caplog):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # pynetdicom's own, after the abort
-def test_the_same_where_pynetdicom_reads_ahead(serve, caplog):
-    """Plugged into somebody else's entity, whose thread reads on: two may wait, more abort the association."""
-    _, archive = serve()
-    entity = AE()
-    entity.add_supported_context(Verification)
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=evt_handlers(archive))
-    try:
-        pipelined(server.server_address[1], 2000)
-    finally:
-        server.shutdown()
+def test_the_same_where_pynetdicom_reads_ahead(plugged_in, caplog):
+    """Its thread reads on: two may wait, more abort the association."""
+    pipelined(plugged_in, 2000)
     assert "more messages than may wait" in caplog.text
 
 
@@ -212,24 +216,17 @@ EMPTY_FRAGMENT = struct.pack(">IB", 1, 1)  # a presentation data value without i
 
 
 @pytest.mark.parametrize("case", ["at first", "in a data set", "in a command set"])
-def test_an_empty_fragment_where_pynetdicom_reads(serve, case):
+def test_an_empty_fragment_where_pynetdicom_reads(plugged_in, case):
     """Its upper layer lets them through; the thread that reads must live to abort."""
-    _, archive = serve()
-    entity = AE()
-    entity.add_supported_context(Verification)
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=evt_handlers(archive))
-    try:
-        association = RawAssociation(server.server_address[1], [CONTEXT])
-        with association._socket as connection:
-            if case == "in a data set":
-                association._send(1, store_command(1), is_command=True)
-            if case == "in a command set":
-                connection.sendall(fragment_of(1, 1, store_command(1)[:20]))
-            connection.sendall(pdu(4, EMPTY_FRAGMENT))
-            connection.settimeout(10)
-            assert association._read_pdu()[0] == A_ABORT
-    finally:
-        server.shutdown()
+    association = RawAssociation(plugged_in, [CONTEXT])
+    with association._socket as connection:
+        if case == "in a data set":
+            association._send(1, store_command(1), is_command=True)
+        if case == "in a command set":
+            connection.sendall(fragment_of(1, 1, store_command(1)[:20]))
+        connection.sendall(pdu(4, EMPTY_FRAGMENT))
+        connection.settimeout(10)
+        assert association._read_pdu()[0] == A_ABORT
 
 
 def store_command(number):
