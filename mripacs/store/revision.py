@@ -1,5 +1,5 @@
 """Which schema a database has, and whether it is this version's. What leads from one to another is `migrate`'s, whose
-Alembic takes 0.15 of the 1.2 s in which a node starts: it is loaded where the two differ.
+Alembic is a tenth of what a node imports (1.32 and 1.46 s of processor time, busy machine): it is loaded where they differ.
 """
 
 from __future__ import annotations
