@@ -1,5 +1,5 @@
 """Which schema a database has, and whether it is this version's. What leads from one to another is `migrate`'s, whose
-Alembic is a tenth of what a node imports (1.32 and 1.46 s of processor time, busy machine): it is loaded where they differ.
+Alembic is loaded where they differ: it is a tenth of what a node imports (0.14 of 1.46 s, busy machine).
 """
 
 from __future__ import annotations
