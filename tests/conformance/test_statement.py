@@ -11,6 +11,7 @@ import pytest
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, build_context
 from starlette.routing import Route
 
@@ -27,6 +28,7 @@ from mripacs.retrieve.matching import CONTROL_KEYWORDS, parse_query
 from mripacs.store.keys import COMPUTED, KEYS
 from tests.cli.conftest import mripacs as mripacs_command
 from tests.e2e.objects import encoded, mr_object
+from tests.e2e.raw_association import RawAssociation, RejectedError
 
 __all__ = ["mripacs_command"]  # a fixture of others
 
@@ -170,11 +172,9 @@ def test_a_rejection_is_one_of_those_listed(document, archive):
     server = DicomServer(_with(archive, with_list))
     server.start()
     try:
-        association = AE().associate("127.0.0.1", server.port, contexts=[build_context(MR_IMAGE)])
-        answer = association.acceptor.primitive
-        assert association.is_rejected
-        found = (answer.result, answer.result_source, answer.diagnostic)
-        assert found in {row[1:] for row in document.table("Association Rejection").rows}
+        with pytest.raises(RejectedError) as rejected:
+            RawAssociation(server.port, [(MR_IMAGE, ImplicitVRLittleEndian)])
+        assert rejected.value.args in {row[1:] for row in document.table("Association Rejection").rows}
     finally:
         server.stop()
     assert document.table("Who may associate").rows[1] == ("Calling titles", "any")

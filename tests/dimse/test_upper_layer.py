@@ -8,6 +8,7 @@ import itertools
 import socket
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 
 import pytest
@@ -35,6 +36,7 @@ from mripacs.dimse.sockets import NO_DELAY
 from mripacs.dimse.upper_layer import MAX_PARTS, send_all
 from tests.e2e.node_process import wait_until
 
+ECHOES = 50
 ECHO = fields.encode_command(
     {
         fields.AFFECTED_SOP_CLASS: Verification,
@@ -362,18 +364,33 @@ def test_every_part_is_sent_in_order(count):
 
 
 def test_it_is_still_worth_it():
-    """A sixth of the processor time when this was written; when it is not half, pynetdicom has mended its loops."""
-    theirs, ours = (min(seconds_of_echoes(direct) for _ in range(3)) for direct in (False, True))
-    assert theirs > 2 * ours
+    """Two thirds of the calls at most, and no sleep: a sixth of the processor time when this was written.
+
+    When pynetdicom's loops sleep no more, it has mended them. Counted, not timed: coverage slows our lines down and not
+    pynetdicom's, and a busy machine whichever it will.
+    """
+    (theirs, sleeps), (ours, waits) = (calls_of_echoes(direct) for direct in (False, True))
+    assert sleeps >= ECHOES
+    assert waits == 0
+    assert theirs > 1.5 * ours
 
 
-def seconds_of_echoes(direct):
-    """Of processor time in all threads but this one, which is the client's."""
-    with listening(direct=direct) as (port, _), raw(port, Verification) as association:
-        began = time.process_time() - time.thread_time()
-        for _ in range(50):
-            echo(association)
-        return time.process_time() - time.thread_time() - began
+def calls_of_echoes(direct):
+    """Calls in all threads that serve them, and how many of them are of time.sleep."""
+    calls = Counter()
+
+    def count(_, event, function):
+        calls[event] += 1
+        calls["sleep"] += event == "c_call" and function is time.sleep
+
+    threading.setprofile(count)
+    try:
+        with listening(direct=direct) as (port, _), raw(port, Verification) as association:
+            for _ in range(ECHOES):
+                echo(association)
+    finally:
+        threading.setprofile(None)
+    return calls["call"] + calls["c_call"], calls["sleep"]
 
 
 def source_of(thing):

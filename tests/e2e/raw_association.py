@@ -21,15 +21,33 @@ class Response:
     comment: str
 
 
+class RejectedError(Exception):
+    """An A-ASSOCIATE-RJ: `args` are result, source and reason (PS3.8 Table 9-21).
+
+    pynetdicom's client calls some rejections aborted: its upper layer may have ended before it looks.
+    """
+
+
 class RawAssociation:
     """An association with the presentation contexts 1, 3, 5 ... in the order given; a context manager."""
 
-    def __init__(self, port: int, contexts: Sequence[tuple[str, str]]) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+    def __init__(
+        self,
+        port: int,
+        contexts: Sequence[tuple[str, str]],
+        *,
+        calling: str = "RAW",
+        called: str = "MRIPACS",
+        address: str = "127.0.0.1",
+    ) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S, (address, 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._message_id = 0
-        self._socket.sendall(_associate_request(contexts))
+        self._socket.sendall(_associate_request(contexts, calling, called))
         kind, body = self._read_pdu()
+        if kind == 3:
+            self._socket.close()
+            raise RejectedError(*body[1:])
         assert kind == 2, f"the association was answered by PDU type {kind}"
         # Context ID to result: 0 accepted, 3 abstract syntax, 4 transfer syntaxes not supported (PS3.8 Table 9-18).
         self.results = _context_results(body)
@@ -87,10 +105,10 @@ def _item(kind: int, value: bytes) -> bytes:
     return struct.pack(">BBH", kind, 0, len(value)) + value
 
 
-def _associate_request(contexts: Sequence[tuple[str, str]]) -> bytes:
+def _associate_request(contexts: Sequence[tuple[str, str]], calling: str = "RAW", called: str = "MRIPACS") -> bytes:
     proposals = b"".join(_proposal(2 * number + 1, *context) for number, context in enumerate(contexts))
     user = _item(0x51, struct.pack(">I", 65536)) + _item(0x52, b"2.25.1")
-    titles = b"MRIPACS".ljust(16) + b"RAW".ljust(16)
+    titles = called.encode().ljust(16) + calling.encode().ljust(16)
     body = struct.pack(">HH", 1, 0) + titles + b"\0" * 32
     body += _item(0x10, APPLICATION_CONTEXT.encode()) + proposals + _item(0x50, user)
     return struct.pack(">BBI", 1, 0, len(body)) + body

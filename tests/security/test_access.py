@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
-from pynetdicom import AE
+from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom.acse import ACSE
 from pynetdicom.sop_class import Verification
 
@@ -17,6 +17,8 @@ from mripacs.dimse.access import AccessControl
 from mripacs.dimse.client import Peer
 from mripacs.dimse.connections import Connections
 from mripacs.dimse.pace import Rate
+from tests.e2e.node_process import wait_until
+from tests.e2e.raw_association import RawAssociation, RejectedError
 
 PERMANENT, TRANSIENT = 1, 2
 USER, PRESENTATION = 1, 3
@@ -38,26 +40,23 @@ CASES = {
 
 
 def associate(port, calling="ANY", called="ANY"):
-    entity = AE(ae_title=calling)
-    entity.add_requested_context(Verification)
-    return entity.associate("127.0.0.1", port, ae_title=called)
+    return RawAssociation(port, [(Verification, ImplicitVRLittleEndian)], calling=calling, called=called)
 
 
-def refusal(association):
+def refusal(port, calling="ANY", called="ANY"):
     """(result, source, diagnostic) of the A-ASSOCIATE-RJ; None when the association was accepted."""
-    if association.is_established:
-        association.release()
-        return None
-    assert association.is_rejected
-    primitive = association.acceptor.primitive
-    return primitive.result, primitive.result_source, primitive.diagnostic
+    try:
+        with associate(port, calling, called):
+            return None
+    except RejectedError as rejected:
+        return rejected.args
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_who_may_associate(serve, caplog, case):
     settings, calling, called, expected = CASES[case]
     server, _ = serve(dimse=settings)
-    assert refusal(associate(server.port, calling, called)) == expected
+    assert refusal(server.port, calling, called) == expected
     lines = [record for record in caplog.records if record.message.startswith("rejected ")]
     assert len(lines) == (expected is not None)
     if lines:
@@ -75,7 +74,7 @@ def test_what_cannot_be_judged_is_rejected(serve, monkeypatch, caplog, kind):
 
     with monkeypatch.context() as patched:
         patched.setattr(AccessControl, "judge", failing)
-        assert refusal(associate(server.port)) == (TRANSIENT, PRESENTATION, 1)
+        assert refusal(server.port) == (TRANSIENT, PRESENTATION, 1)
     assert f"127.0.0.1: {kind.__name__}" in caplog.text
     assert "a title" not in caplog.text
     client.echo(Peer("127.0.0.1", server.port))
@@ -89,7 +88,7 @@ def test_a_rejection_that_cannot_be_told_is_one(serve, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(AuditTrail, "record", failing)
-        assert refusal(associate(server.port)) == (PERMANENT, USER, 3)
+        assert refusal(server.port) == (PERMANENT, USER, 3)
 
 
 def test_a_rejection_that_cannot_be_sent_ends_the_connection(serve, monkeypatch):
@@ -99,23 +98,17 @@ def test_a_rejection_that_cannot_be_sent_ends_the_connection(serve, monkeypatch)
         raise MemoryError
 
     monkeypatch.setattr(ACSE, "send_reject", failing)
-    association = associate(server.port)
-    assert not association.is_established
-    assert not association.accepted_contexts
+    with pytest.raises(AssertionError, match="closed the connection"):
+        associate(server.port)
 
 
 @pytest.mark.parametrize("limit", ["max_associations", "max_associations_per_peer"])
 def test_one_too_many(serve, limit):
     server, _ = serve(dimse={limit: 2})
-    held = [associate(server.port) for _ in range(2)]
-    try:
-        assert all(association.is_established for association in held)
-        assert refusal(associate(server.port)) == (TRANSIENT, PRESENTATION, 2)
-        held.pop().release()
-        client.echo(Peer("127.0.0.1", server.port))  # there is room again
-    finally:
-        for association in held:
-            association.release()
+    with associate(server.port):
+        with associate(server.port):
+            assert refusal(server.port) == (TRANSIENT, PRESENTATION, 2)
+        wait_until(lambda: refusal(server.port) is None, 5, "room again")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
@@ -15,7 +15,7 @@ from mripacs.dimse import client
 from mripacs.dimse.client import Peer
 from mripacs.dimse.pace import Rate
 from tests.e2e.objects import encoded, mr_object
-from tests.e2e.raw_association import RawAssociation, _command
+from tests.e2e.raw_association import RawAssociation, RejectedError, _command
 from tests.security.test_hostile_peers import fragment_of, seconds_until_closed, status_of
 
 CONTEXT = (MRImageStorage, ExplicitVRLittleEndian)
@@ -86,15 +86,16 @@ def test_who_hurries_does_not_slow_others_down(serve):
         waiting.join(30)
 
 
+def hold(made: ExitStack, port: int, count: int) -> None:
+    """Associations of 127.0.0.2, until one is rejected."""
+    for _ in range(count):
+        made.enter_context(RawAssociation(port, [CONTEXT], address="127.0.0.2"))
+
+
 @pytest.mark.parametrize("setting", ["max_associations_per_peer", "associations_per_minute_per_peer"])
 def test_the_limits_of_one_address_are_not_those_of_another(serve, setting):
     server, _ = serve(dimse={setting: 1})
-    entity = AE()
-    entity.add_requested_context(Verification)
-    made = [entity.associate("127.0.0.1", server.port, bind_address=("127.0.0.2", 0)) for _ in range(8)]
-    try:
-        assert any(association.is_rejected for association in made)
+    with ExitStack() as made:
+        with pytest.raises(RejectedError):
+            hold(made, server.port, 8)
         client.echo(Peer("127.0.0.1", server.port))
-    finally:
-        for association in made:
-            association.abort()
