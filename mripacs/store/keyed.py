@@ -8,11 +8,10 @@ the UIDs, which go where stand-ins were. One statement sees one state of all row
 from __future__ import annotations
 
 import re
-import sqlite3
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
@@ -20,6 +19,7 @@ from mripacs.core.model import Match, Query
 from mripacs.store import queries
 from mripacs.store.driver_form import DriverForm, as_it_is, driver_form
 from mripacs.store.failures import translated
+from mripacs.store.idle_connections import IdleConnections
 
 KEPT_SHAPES = 128
 UID_KEYS = frozenset({"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
@@ -35,30 +35,43 @@ class _Shape:
     numbers: tuple[int | None, ...]
 
 
+class Question(NamedTuple):
+    """A statement to run with these values."""
+
+    shape: _Shape
+    values: list[Any]
+
+
 class KeyedQuestions:
     """Answers queries whose matches are one UID each. Thread-safe."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._connections = IdleConnections(engine)
         self._shape = lru_cache(KEPT_SHAPES)(self._prepared)
 
-    def suits(self, query: Query) -> bool:
-        """Whether `rows` is the way to ask. Raises QueryError."""
-        return self._shape_of(query) is not None
-
-    def rows(self, query: Query) -> list[dict[str, str | int]] | None:
-        """All rows; None for a question that does not suit, and one whose rows are too many to be held at once.
-
-        Raises QueryError, and StoreError as other questions do.
-        """
-        shape = self._shape_of(query)
+    def question(self, query: Query) -> Question | None:
+        """How to ask `rows`; None for a query that has to be asked otherwise. Raises QueryError."""
+        if self._engine.dialect.name != "sqlite" or not _is_keyed(query):
+            return None
+        matches = tuple([_stand_in(number, match.keyword) for number, match in enumerate(query.matches)])
+        shape = self._shape(
+            Query(query.level, matches, query.return_keywords, query.limit, query.offset, query.newest_first)
+        )
         if shape is None:
             return None
-        values = [
-            parameter.stored(parameter.value if number is None else query.matches[number].values[0])
-            for parameter, number in zip(shape.form.parameters, shape.numbers, strict=True)
-        ]
-        found = self._run(shape.form.sql, values)
+        return Question(
+            shape,
+            [
+                parameter.stored(parameter.value if number is None else query.matches[number].values[0])
+                for parameter, number in zip(shape.form.parameters, shape.numbers, strict=True)
+            ],
+        )
+
+    def rows(self, question: Question) -> list[dict[str, str | int]] | None:
+        """All rows; None where they are too many to be held at once. Raises StoreError as other questions do."""
+        shape = question.shape
+        found = self._run(shape.form.sql, question.values)
         if len(found) > queries.ROWS_AT_ONCE:
             return None
         reads = [read for _, read in shape.form.columns]
@@ -66,28 +79,23 @@ class KeyedQuestions:
             found = [tuple(read(each) for read, each in zip(reads, row, strict=True)) for row in found]
         return list(queries.described(shape.statement, found))
 
-    def _shape_of(self, query: Query) -> _Shape | None:
-        if self._engine.dialect.name != "sqlite" or not _is_keyed(query):
-            return None
-        return self._shape(replace(query, matches=tuple(map(_stand_in, range(len(query.matches)), query.matches))))
-
     def _run(self, sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
         """A statement's rows, up to one more than are held. Raises StoreError."""
-        connection = None
         with translated():
+            held = self._connections.take()
             try:
-                connection = self._engine.raw_connection()
-                with closing(connection.cursor()) as cursor:
+                with closing(held.connection.cursor()) as cursor:
                     cursor.execute(sql, values)
                     found: list[tuple[Any, ...]] = cursor.fetchmany(queries.ROWS_AT_ONCE + 1)  # type: ignore[assignment]
-            except sqlite3.Error as error:
-                if connection is not None:
-                    connection.invalidate(error)
+            except BaseException:
+                held.connection.close()
                 raise
-            finally:
-                if connection is not None:
-                    connection.close()
+            self._connections.give(held)
         return found
+
+    def close(self) -> None:
+        """Close the connections that it keeps."""
+        self._connections.close()
 
     def _prepared(self, query: Query) -> _Shape | None:
         """The statement for queries of a shape; None where not every UID is a parameter of its own."""
@@ -112,6 +120,7 @@ def _is_uid(match: Match) -> bool:
     )
 
 
-def _stand_in(number: int, match: Match) -> Match:
-    """The match, with a value that no UID is and no other constant of a statement."""
-    return replace(match, values=(f"UID {number}",))
+@lru_cache(KEPT_SHAPES)
+def _stand_in(number: int, keyword: str) -> Match:
+    """A match of one UID, with a value that no UID is and no other constant of a statement."""
+    return Match(keyword, "single", (f"UID {number}",))

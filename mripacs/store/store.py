@@ -110,6 +110,7 @@ class Store(Overview):
     def close(self) -> None:
         """Close all connections; SQLite's log is folded into the file."""
         self._identity.close()
+        self._keyed.close()
         super().close()
 
     def add(self, new: NewInstance) -> AddedInstance:
@@ -249,10 +250,11 @@ class Store(Overview):
 
         Rows are read while they are consumed. Raises QueryError at once for a key that cannot be matched.
         """
-        statement = None if self._keyed.suits(query) else queries.build(query, self._engine.dialect.name)
+        question = self._keyed.question(query)
+        statement = queries.build(query, self._engine.dialect.name) if question is None else None
         if query.level is Level.IMAGE:
             self._settle(selection_around(query))
-        found = self._keyed.rows(query) if statement is None else None
+        found = self._keyed.rows(question) if question is not None else None
         return iter(found) if found is not None else self._rows(query, statement)
 
     def statistics(self) -> ArchiveStatistics:

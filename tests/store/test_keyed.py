@@ -78,7 +78,7 @@ def test_the_same_rows(store, level, limit, offset, newest_first):
         for _ in range(2):
             assert list(store.query(query)) == expected
         deepest = max(UID_LEVELS.index(match.keyword) for match in matches)
-        assert store._keyed.suits(query) == (deepest <= list(Level).index(level))
+        assert (store._keyed.question(query) is not None) == (deepest <= list(Level).index(level))
 
 
 def test_the_shape_is_prepared_once_for_all_uids(store):
@@ -101,7 +101,7 @@ def test_the_shape_is_prepared_once_for_all_uids(store):
 def test_others_are_asked_in_the_usual_way(store, match):
     for matches in ((match,), (STUDY, match), ()):
         query = Query(Level.SERIES, matches, ("SeriesInstanceUID",))
-        assert store._keyed.suits(query) is False
+        assert store._keyed.question(query) is None
         assert list(store.query(query)) == usually(store, query)
 
 
@@ -113,7 +113,7 @@ def test_what_cannot_be_asked_is_refused_at_once(store):
 def test_more_rows_than_are_held_are_streamed(store, monkeypatch):
     monkeypatch.setattr(queries, "ROWS_AT_ONCE", 2)
     query = Query(Level.IMAGE, (SERIES,), ("SOPInstanceUID",))
-    assert store._keyed.rows(query) is None
+    assert store._keyed.rows(store._keyed.question(query)) is None
     assert len(list(store.query(query))) == 3
 
 
@@ -132,7 +132,7 @@ def test_every_question_sees_what_was_stored_last_and_only_in_its_file(tmp_path)
 
 def test_errors_of_the_driver_are_ours(store, monkeypatch):
     query = Query(Level.IMAGE, (SERIES,), ("SOPInstanceUID",))
-    shape = store._keyed._shape_of(query)
+    shape = store._keyed.question(query).shape
     failing = replace(shape, form=shape.form._replace(sql="SELECT * FROM nothing WHERE ? IS NOT NULL"))
     monkeypatch.setattr(store._keyed, "_shape", lambda _: failing)
     with pytest.raises(StoreError) as raised:
