@@ -39,8 +39,7 @@ def negotiated(monkeypatch):
 
 def answer(port, proposals=PROPOSALS, user=b""):
     """The whole answer to a request, the association released after it."""
-    asked = {2 * index + 1: proposal for index, proposal in enumerate(proposals)}
-    request = bytearray(bench._request("ANY-SCP", "BENCH", asked))
+    request = bytearray(bench.request("ANY-SCP", "BENCH", tuple(proposals)))
     if user:  # appended to the user information, which is the last item
         start = request.rindex(b"\x50\0", 0, request.rindex(b"\x51\0\0\4"))
         request[start + 2 : start + 4] = (len(request) - start - 4 + len(user)).to_bytes(2, "big")

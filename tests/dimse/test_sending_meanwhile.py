@@ -81,7 +81,7 @@ def test_tls_keeps_its_time_out(context):
         plain.check_hostname, plain.verify_mode = False, ssl.CERT_NONE
         with plain.wrap_socket(connection) as secured:
             secured.settimeout(10)
-            secured.sendall(bench._request("ANY-SCP", "IDLE", {1: bench.Proposal(str(MRImageStorage))}))
+            secured.sendall(bench.request("ANY-SCP", "IDLE", (bench.Proposal(str(MRImageStorage)),)))
             assert secured.recv(1) == b"\x02"
             secured.sendall(b"\x04")  # a PDU that never goes on, longer than the time-out of 5 s
             began = time.monotonic()

@@ -78,8 +78,8 @@ class Stream:
 
 def main(port: int, seconds: float) -> int:
     stream = Stream(port)
-    proposals = {1: bench.Proposal(str(MRImageStorage)), 3: bench.Proposal(str(Verification))}
-    stream.send(bench._request("ANY-SCP", "SENDER", proposals))
+    proposals = (bench.Proposal(str(MRImageStorage)), bench.Proposal(str(Verification)))
+    stream.send(bench.request("ANY-SCP", "SENDER", proposals))
     assert stream.pdu()[0] == bench.ASSOCIATE_AC
     message = bench.message(1, STORE, bytes(640_000), 16_000)
     stored, end = 0, time.monotonic() + seconds

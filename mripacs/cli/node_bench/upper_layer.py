@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
@@ -48,17 +49,18 @@ class Association:
     """An association as requestor; a context manager that releases it. Not thread-safe."""
 
     def __init__(self, port: int, called: str, proposals: Iterable[Proposal], calling: str = "BENCH") -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = _connected(port)
         self._incoming = buffered(self._socket)
-        asked = {2 * index + 1: proposal for index, proposal in enumerate(proposals)}
-        self._socket.sendall(_request(called, calling, asked))
+        asked = tuple(proposals)
+        self._socket.sendall(request(called, calling, asked))
         kind, body = read_pdu(self._incoming)
         if kind != ASSOCIATE_AC:
             raise PeerError(f"{called} at port {port} does not take the association (PDU type {kind})")
         self.max_pdu_bytes, accepted = _accepted(body)
         self.contexts = {
-            (asked[number].abstract_syntax, syntax): number for number, syntax in accepted.items() if number in asked
+            (proposal.abstract_syntax, accepted[number]): number
+            for number, proposal in _numbered(asked)
+            if number in accepted
         }
 
     def context(self, abstract_syntax: str, transfer_syntax: str = IMPLICIT_VR_LITTLE_ENDIAN) -> int:
@@ -90,6 +92,17 @@ class Association:
             if error is None:
                 self._socket.sendall(HEADER.pack(RELEASE_RQ, 4) + bytes(4))
                 read_pdu(self._incoming)
+
+
+@lru_cache(64)
+def request(called: str, calling: str, asked: tuple[Proposal, ...]) -> bytes:
+    """The A-ASSOCIATE-RQ PDU that asks for the proposals, under the context IDs 1, 3, 5 ..."""
+    contexts = b"".join(_context(number, proposal) for number, proposal in _numbered(asked))
+    titles = called.encode("ascii").ljust(16) + calling.encode("ascii").ljust(16)
+    fixed = struct.pack(">H2x", 1) + titles + bytes(32)
+    roles = [proposal.abstract_syntax for proposal in asked if proposal.as_scp]
+    variable = _item(0x10, APPLICATION_CONTEXT) + contexts + _user_information(list(dict.fromkeys(roles)))
+    return _pdu(ASSOCIATE_RQ, fixed + variable)
 
 
 def message(context_id: int, command: bytes, dataset: bytes, max_pdu_bytes: int) -> bytes:
@@ -164,13 +177,22 @@ def items(content: bytes) -> Iterable[tuple[int, bytes]]:
         position += 4 + length
 
 
-def _request(called: str, calling: str, asked: Mapping[int, Proposal]) -> bytes:
-    contexts = b"".join(_context(number, proposal) for number, proposal in asked.items())
-    titles = called.encode("ascii").ljust(16) + calling.encode("ascii").ljust(16)
-    fixed = struct.pack(">H2x", 1) + titles + bytes(32)
-    roles = [proposal.abstract_syntax for proposal in asked.values() if proposal.as_scp]
-    variable = _item(0x10, APPLICATION_CONTEXT) + contexts + _user_information(list(dict.fromkeys(roles)))
-    return _pdu(ASSOCIATE_RQ, fixed + variable)
+def _connected(port: int) -> socket.socket:
+    """A connection; `socket.create_connection` would ask the resolver."""
+    connection = socket.socket()
+    try:
+        connection.settimeout(TIMEOUT_S)
+        connection.connect(("127.0.0.1", port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _numbered(asked: tuple[Proposal, ...]) -> Iterator[tuple[int, Proposal]]:
+    """The proposals and their presentation context IDs."""
+    return zip(range(1, 2 * len(asked), 2), asked, strict=True)
 
 
 def _context(number: int, proposal: Proposal) -> bytes:
@@ -185,6 +207,7 @@ def _user_information(scp_roles: list[str]) -> bytes:
     return _item(0x50, _item(0x51, struct.pack(">L", MAX_PDU_BYTES)) + _item(0x52, OUR_CLASS_UID) + roles)
 
 
+@lru_cache(64)
 def _accepted(body: bytes) -> tuple[int, dict[int, str]]:
     """The peer's largest PDU, and the transfer syntax of each accepted context by its ID."""
     accepted: dict[int, str] = {}
