@@ -14,7 +14,6 @@ from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.transport import AddressInformation, AssociationSocket, RequestHandler
 
 from mripacs.dimse.direct import DirectAssociation
-from mripacs.dimse.service_users import our_end
 
 
 class DirectHandler(RequestHandler):
@@ -22,10 +21,12 @@ class DirectHandler(RequestHandler):
 
     def _create_association(self) -> DirectAssociation:
         entity, server = self.ae, self.server
-        association = DirectAssociation(entity, MODE_ACCEPTOR, entity.maximum_pdu_size, server.max_dataset_bytes)
+        association = DirectAssociation(
+            entity, MODE_ACCEPTOR, entity.maximum_pdu_size, server.max_dataset_bytes, server.ae_title
+        )
         association._server = server
         association.set_socket(AssociationSocket(association, client_socket=self.request))
-        acceptor = association.acceptor = our_end(association, MODE_ACCEPTOR, server.ae_title)
+        acceptor = association.acceptor
         acceptor.address_info = numeric_address(server.server_address)
         acceptor.supported_contexts = list(server.contexts)
         association.requestor.address_info = numeric_address(self.client_address)

@@ -19,7 +19,7 @@ from pynetdicom.presentation import PresentationContext
 
 from mripacs.dimse.known_answers import KnowingAcse
 from mripacs.dimse.receiving import BoundedDimse
-from mripacs.dimse.service_users import service_user
+from mripacs.dimse.service_users import our_end, service_user
 from mripacs.dimse.upper_layer import DirectUpperLayer
 
 log = logging.getLogger(__name__)
@@ -31,11 +31,23 @@ class DirectAssociation(Association):
     As acceptor, `start` serves it and returns at its end. As requestor it reads while a request waits for its answer.
     """
 
-    def __init__(self, entity: ApplicationEntity, mode: str, max_pdu_bytes: int, max_dataset_bytes: int) -> None:
+    def __init__(
+        self,
+        entity: ApplicationEntity,
+        mode: str,
+        max_pdu_bytes: int,
+        max_dataset_bytes: int,
+        acceptor_title: str | None = None,
+    ) -> None:
+        """acceptor_title : ours, as acceptor; None where the acceptor is not we."""
         # pynetdicom's own constructor makes two threads, a provider that is replaced, and all default handlers: 0.25 ms
         self._ae, self.mode = entity, mode
         self._server = None
-        self.requestor, self.acceptor = (service_user(self, end) for end in (MODE_REQUESTOR, MODE_ACCEPTOR))
+        self.requestor = service_user(self, MODE_REQUESTOR)
+        if acceptor_title is None:
+            self.acceptor = service_user(self, MODE_ACCEPTOR)
+        else:
+            self.acceptor = our_end(self, MODE_ACCEPTOR, acceptor_title)
         self.is_established = self.is_rejected = self.is_aborted = self.is_released = False
         self._sent_abort = self._sent_release = False
         self._accepted_cx: dict[int, PresentationContext] = {}
@@ -49,8 +61,7 @@ class DirectAssociation(Association):
         self.network_timeout_response = "A-ABORT"
         self._handlers: dict[evt.EventType, Any] = {}
         self._kill = self._started_dul = self._is_paused = False
-        self._dul_ready, self._reactor_checkpoint = threading.Event(), threading.Event()
-        self._reactor_checkpoint.set()
+        self._dul_ready = self._reactor_checkpoint = PASSED
         self._timer_resolution = None
         self._lives = False
         if self.is_requestor:
@@ -102,7 +113,9 @@ class DirectAssociation(Association):
 
     def _release(self) -> None:
         """Answer the peer's A-RELEASE-RQ (PS3.7 D.3.2)."""
-        self.acse.send_release(is_response=True)
+        self._sent_release = True
+        if not self.dul.answer_release():
+            self.acse.send_release(is_response=True)
         self.is_released, self.is_established = True, False
         evt.trigger(self, evt.EVT_RELEASED, {})
         self.kill()
@@ -112,6 +125,27 @@ class DirectAssociation(Association):
         self.is_aborted, self.is_established = True, False
         evt.trigger(self, evt.EVT_ABORTED, {})
         self.kill()
+
+
+class _Passed(threading.Event):
+    """A point that pynetdicom's threads wait for each other at; without them it is always passed."""
+
+    def set(self) -> None:
+        """It is already."""
+
+    def clear(self) -> None:
+        """Nobody has to wait."""
+
+    def is_set(self) -> bool:
+        """Always."""
+        return True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Not at all."""
+        return True
+
+
+PASSED = _Passed()  # for all associations: an event takes 2 us to make
 
 
 def is_direct(association: Any) -> bool:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 
+from mripacs.dimse.light_queue import LightQueue
+
 LARGEST_MESSAGE_ID = 65535  # a US (PS3.7 E.1)
 
 
@@ -48,8 +50,8 @@ class EventAnswers:
         awaited.status.put(status)
 
 
-class MessageQueue(queue.Queue[Any]):
-    """Messages for the association's own thread; the answers to event reports go to who sent these."""
+class _WithoutEventAnswers:
+    """Of a queue of messages: the answers to event reports go to who sent these."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,4 +63,12 @@ class MessageQueue(queue.Queue[Any]):
         if isinstance(message, N_EVENT_REPORT) and message.is_valid_response:
             self.event_answers.take(message, context_id)
         else:
-            super().put(item, block, timeout)
+            super().put(item, block, timeout)  # type: ignore[misc]
+
+
+class MessageQueue(_WithoutEventAnswers, queue.Queue[Any]):
+    """Messages for the association's own thread, which may wait for them."""
+
+
+class DirectMessageQueue(_WithoutEventAnswers, LightQueue):
+    """Messages for a thread that reads them off the connection itself."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -37,64 +38,74 @@ class _Responses:
     """The responses to one request."""
 
     def __init__(self, service: Any, request: C_FIND, context: Any) -> None:
+        self._service, self._request = service, request
         self._dimse, self._context_id = service.dimse, context.context_id
         self._syntax: UID = context.transfer_syntax[0]
-        self._response = C_FIND()
-        self._response.MessageIDBeingRespondedTo = request.MessageID
-        self._response._affected_sop_class_uid = request.AffectedSOPClassUID  # checked when it came
-        self._commands: dict[int, bytes] = {}  # of pending responses, by status: all of a status are the same
         self._parts: list[bytes | memoryview] = []
         self._size, self._since = 0, time.monotonic()
         dul = service.assoc.dul
-        self._dul = dul if isinstance(dul, DirectUpperLayer) and dul.is_unwatched() else None
+        self._gathers = (
+            isinstance(dul, DirectUpperLayer) and dul.is_unwatched() and not messages.is_watched(service.assoc)
+        )
 
     def match(self, status: int, identifier: bytes | Dataset) -> bool:
         """A pending response; False when the identifier cannot be encoded."""
         content = identifier if isinstance(identifier, bytes) else self._encoded(identifier)
         if not content:
             return False
-        command = self._command(status)
-        if self._dul is None or command is None:
-            self._send(status, content)
-            return True
-        pdus = messages.pdus(self._context_id, command, content, self._dimse.maximum_pdu_size)
-        self._parts += pdus
-        self._size += len(content) + len(command)
-        if self._size >= BATCH_BYTES or time.monotonic() - self._since >= BATCH_S:
+        if not self._gather(status, content):
+            response = self._response()
+            response.Status, response.Identifier = status, BytesIO(content)
+            self._dimse.send_msg(response, self._context_id)
+        elif self._size >= BATCH_BYTES or time.monotonic() - self._since >= BATCH_S:
             self.flush()
         return True
 
     def flush(self, *, later: bool = False) -> None:
         """Send what waits; `later` with what is sent next."""
-        if self._parts and self._dul is not None:
+        if self._parts:
             self._dimse.send_pdus([b"".join(self._parts)], later=later)
         self._parts, self._size, self._since = [], 0, time.monotonic()
 
-    def end(self, status: int | Dataset, service: Any) -> None:
+    def end(self, status: int | Dataset) -> None:
         """The final response, in one call with the last matches: the peer wakes up once."""
+        if status == statuses.SUCCESS and self._gather(statuses.SUCCESS, b""):
+            self.flush()
+            return
         self.flush(later=True)
-        self._response.Identifier = None
-        service.validate_status(status, self._response)
-        self._dimse.send_msg(self._response, self._context_id)
+        response = self._response()
+        self._service.validate_status(status, response)
+        self._dimse.send_msg(response, self._context_id)
 
-    def _send(self, status: int, content: bytes) -> None:
-        self._response.Status, self._response.Identifier = status, BytesIO(content)
-        self._dimse.send_msg(self._response, self._context_id)
+    def _response(self) -> C_FIND:
+        response = C_FIND()
+        response.MessageIDBeingRespondedTo = self._request.MessageID
+        response._affected_sop_class_uid = self._request.AffectedSOPClassUID  # checked when it came
+        return response
 
-    def _command(self, status: int) -> bytes | None:
-        if status not in self._commands:
-            self._response.Status = status
-            form = messages.FORMS[C_FIND, True]
-            command = messages.encode_command(self._response, form, with_dataset=True)
-            if command is None or 0 < self._dimse.maximum_pdu_size < len(command) + messages.PDV_HEADER_BYTES:
-                return None
-            self._commands[status] = command
-        return self._commands[status]
+    def _gather(self, status: int, identifier: bytes) -> bool:
+        """Keep a response for the next call that sends; False when each has to leave in pynetdicom's way."""
+        request, limit = self._request, self._dimse.maximum_pdu_size
+        command = _command(request.AffectedSOPClassUID, request.MessageID, status, bool(identifier))
+        if not self._gathers or command is None or 0 < limit < len(command) + messages.PDV_HEADER_BYTES:
+            return False
+        self._parts += messages.pdus(self._context_id, command, identifier, limit)
+        self._size += len(identifier) + len(command)
+        return True
 
     def _encoded(self, identifier: Dataset) -> bytes | None:
         syntax = self._syntax
         content: bytes | None = encode(identifier, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
         return content
+
+
+@lru_cache(256)
+def _command(sop_class_uid: UID, message_id: int, status: int, with_identifier: bool) -> bytes | None:
+    """The command set of a response, None where `messages` cannot write it; clients begin to count at 1 each time."""
+    response = C_FIND()
+    response.MessageIDBeingRespondedTo, response.Status = message_id, status
+    response._affected_sop_class_uid = sop_class_uid
+    return messages.encode_command(response, messages.FORMS[C_FIND, True], with_dataset=with_identifier)
 
 
 def _find_scp(self: QueryRetrieveServiceClass, request: C_FIND, context: Any) -> None:
@@ -105,7 +116,7 @@ def _find_scp(self: QueryRetrieveServiceClass, request: C_FIND, context: Any) ->
         log.error("a handler of C-FIND failed: %s", type(error).__name__)
         final = HANDLER_FAILED
     if final is not None and self.assoc.is_established:
-        responses.end(final, self)
+        responses.end(final)
 
 
 def _answer(service: Any, request: C_FIND, context: Any, responses: _Responses) -> int | Dataset | None:

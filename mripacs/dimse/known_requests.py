@@ -7,7 +7,6 @@ user is (PS3.7 D.3.3.7) is not kept.
 
 from __future__ import annotations
 
-from copy import copy
 from functools import lru_cache
 from typing import Any
 
@@ -25,9 +24,10 @@ class KnownRequest:
         self.protocol_version: int = pdu.protocol_version
         self._primitive: A_ASSOCIATE = pdu.to_primitive()
 
-    def to_primitive(self) -> A_ASSOCIATE:
+    def to_primitive(self) -> Any:
         """The request's primitive: the caller's own, its contexts and items shared."""
-        primitive = copy(self._primitive)
+        primitive: Any = A_ASSOCIATE.__new__(A_ASSOCIATE)
+        primitive.__dict__.update(self._primitive.__dict__)
         primitive.known = self  # by which `known_answers` finds what was answered
         return primitive
 

@@ -132,6 +132,11 @@ class Listener(ThreadedAssociationServer):
             log.warning("association of %s aborted: it lasted too long", association.requestor.address)
             threading.Thread(target=_abort, args=(association,), name="abort", daemon=True).start()
 
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection, if the association has not done so."""
+        if request.fileno() >= 0:
+            super().shutdown_request(request)
+
     def handle_error(self, _request: Any, client_address: Any) -> None:
         """A defect while a connection was served; only its type is told, its text may hold data."""
         error = sys.exc_info()[1]

@@ -140,7 +140,7 @@ def install() -> None:
 
 def _send_msg(self: DIMSEServiceProvider, primitive: Any, context_id: int) -> None:
     form = FORMS.get((type(primitive), primitive.MessageIDBeingRespondedTo is not None))
-    if form is None or _is_watched(self.assoc) or getattr(primitive, "_dataset_path", None):
+    if form is None or is_watched(self.assoc) or getattr(primitive, "_dataset_path", None):
         _plain_send_msg(self, primitive, context_id)
         return
     dataset = getattr(primitive, form.dataset) if form.dataset else None
@@ -187,7 +187,7 @@ def _fragments(dataset: bytes, size: int) -> Iterator[bytes]:
         yield (LAST_OF_DATASET if last else MORE_OF_DATASET) + dataset[start : start + size]
 
 
-def _is_watched(association: Any) -> bool:
+def is_watched(association: Any) -> bool:
     """Whether anybody would see the message that pynetdicom makes of the primitive."""
     handlers = association.get_handlers(evt.EVT_DIMSE_SENT)
     return _log.isEnabledFor(logging.INFO) or any(handler[0] is not standard_dimse_sent_handler for handler in handlers)

@@ -40,7 +40,7 @@ IDLE, AWAITING_LOCAL_RESPONSE, DATA_TRANSFER, CLOSING = "Sta1", "Sta3", "Sta6", 
 REQUEST_CAME = "Evt6"
 TRANSPORT_CLOSED = "Evt17"
 INVALID_PDU = "Evt19"
-_WATCHED = (evt.EVT_DATA_RECV, evt.EVT_PDU_RECV, evt.EVT_FSM_TRANSITION)
+_WATCHED = frozenset({evt.EVT_DATA_RECV, evt.EVT_PDU_RECV, evt.EVT_FSM_TRANSITION})
 
 
 class PduReader:
@@ -136,7 +136,7 @@ class PduReader:
         return self._dul.state_machine.current_state == DATA_TRANSFER and self._is_unwatched()
 
     def _is_unwatched(self) -> bool:
-        return not any(self._dul.assoc.get_handlers(event) for event in _WATCHED)
+        return nobody_listens(self._dul.assoc, _WATCHED)
 
     def _hand_on(self, pdu: bytes | bytearray) -> None:
         data = P_DATA()
@@ -167,6 +167,12 @@ class PduReader:
 
     def _peer(self) -> Any:
         return self._dul.assoc.requestor.address
+
+
+def nobody_listens(association: Any, events: frozenset[evt.NotificationEvent]) -> bool:
+    """Whether no handler is bound to any of the events: pynetdicom keeps only those that have one."""
+    unbound: bool = association._handlers.keys().isdisjoint(events)
+    return unbound
 
 
 def _fragments(pdu: bytes | bytearray) -> list[tuple[int, memoryview]]:

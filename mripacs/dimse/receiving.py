@@ -25,7 +25,7 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from mripacs.core.errors import ObjectTooLargeError
 from mripacs.dimse.arriving import Arriving, read_command
-from mripacs.dimse.event_answers import Awaited, MessageQueue
+from mripacs.dimse.event_answers import Awaited, DirectMessageQueue, MessageQueue
 from mripacs.dimse.pdu_reader import INVALID_PDU
 from mripacs.dimse.upper_layer import DirectUpperLayer
 
@@ -89,13 +89,14 @@ class BoundedDimse(DIMSEServiceProvider):
         self._assoc = association
         self.cancel_req = {}
         self.message: DIMSEMessage | None = None
-        self.msg_queue = MessageQueue()
+        self.msg_queue = DirectMessageQueue() if isinstance(association.dul, DirectUpperLayer) else MessageQueue()
         self._sending = threading.Lock()
         self._reporting = threading.Lock()
         self._max_dataset_bytes = max_dataset_bytes
         self._arriving: Arriving | None = None  # a message whose data set comes
         self._dataset = BoundedBuffer(max_dataset_bytes)  # of what arrives; nothing is kept after it
         self._context_id = 0
+        self._max_pdu_bytes: int | None = None  # that the peer takes, from the negotiation on
 
     @property
     def cancel_req(self) -> dict[int, C_CANCEL]:
@@ -106,6 +107,16 @@ class BoundedDimse(DIMSEServiceProvider):
     @cancel_req.setter
     def cancel_req(self, requests: dict[int, C_CANCEL]) -> None:
         self._cancel_requests = requests
+
+    @property
+    def maximum_pdu_size(self) -> int:
+        """Bytes of the largest PDU that the peer takes, 0 for any; pynetdicom looks it up at each use (2 us)."""
+        if self._max_pdu_bytes is None:
+            size: int = super().maximum_pdu_size
+            if not self.assoc.is_established:
+                return size
+            self._max_pdu_bytes = size
+        return self._max_pdu_bytes
 
     def get_msg(self, block: bool = False) -> Any:
         """The next message and its context ID; None twice when there is none, or none in the DIMSE time-out."""

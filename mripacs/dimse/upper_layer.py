@@ -9,10 +9,12 @@ and `peek_next_pdu` of `DULServiceProvider`; `tests/dimse/test_upper_layer.py` s
 
 from __future__ import annotations
 
+import fcntl
 import queue
 import select
 import socket
 import ssl
+import termios
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,9 +28,19 @@ from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT, P_DATA
 from pynetdicom.timer import Timer
 
 from mripacs.dimse.light_queue import LightQueue
-from mripacs.dimse.pdu_reader import AWAITING_LOCAL_RESPONSE, CLOSING, DATA_TRANSFER, IDLE, TRANSPORT_CLOSED, PduReader
+from mripacs.dimse.pdu_reader import (
+    AWAITING_LOCAL_RESPONSE,
+    CLOSING,
+    DATA_TRANSFER,
+    IDLE,
+    TRANSPORT_CLOSED,
+    PduReader,
+    nobody_listens,
+)
 
 ARTIM_EXPIRED = "Evt18"  # PS3.8 Table 9-10
+RELEASE_RP = bytes((6, 0, 0, 0, 0, 4, 0, 0, 0, 0))  # PS3.8 9.3.7
+RELEASE_REQUESTED = "Sta8"
 DATA_STATES = frozenset({"Sta6", "Sta8"})  # in which P-DATA may be sent (PS3.8 Table 9-10)
 UNABORTABLE_STATES = frozenset({"Sta1", "Sta2", "Sta13"})  # without an association, or with one that is over
 TURN_S = 1.0  # that an abort of another thread waits for a send under way
@@ -36,7 +48,7 @@ LOOK_EVERY_S = 0.002  # a look costs 4 us; a cancel that is seen 2 ms later has 
 ENDLESS_S = 86400.0  # of waits whose time-out is off
 
 
-_WATCHED = (evt.EVT_PDU_SENT, evt.EVT_DATA_SENT, evt.EVT_FSM_TRANSITION)
+_WATCHED = frozenset({evt.EVT_PDU_SENT, evt.EVT_DATA_SENT, evt.EVT_FSM_TRANSITION})
 MAX_PARTS = 512  # of one system call; Linux takes 1024
 
 
@@ -92,13 +104,23 @@ class DirectUpperLayer(DULServiceProvider):
         if not self.is_mine():
             self.wake()
             return True
-        if self.state_machine.current_state == CLOSING:
+        if self.state_machine.current_state == CLOSING and self._has_unread():
             self._read_within(0)  # a PDU that has come is read: with it unread, closing would reset the connection
         if self.state_machine.current_state != IDLE and self.socket is not None:
             self.socket.close()
             self._act()
         self._kill_thread = True
         return True
+
+    def _has_unread(self) -> bool:
+        """Whether there may be bytes of the peer. Its end of the connection is none of them, unlike for `_has_come`."""
+        connection = self.socket.socket if self.socket else None
+        if connection is None or isinstance(connection, ssl.SSLSocket):
+            return connection is not None
+        try:
+            return any(fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)))
+        except (OSError, ValueError):  # closed by another thread
+            return False
 
     def wake(self) -> None:
         """End the owner's wait: it finds the end of the connection. What was sent still leaves."""
@@ -169,9 +191,22 @@ class DirectUpperLayer(DULServiceProvider):
             self.state_machine.current_state = DATA_TRANSFER
             self._send_all(connection, [pdu])
 
+    def answer_release(self) -> bool:
+        """Send an A-RELEASE-RP, as AR-4 would; False where somebody listens, or no release is asked for."""
+        with self._turn:
+            connection = self.socket.socket if self.socket else None
+            machine = self.state_machine
+            if connection is None or machine.current_state != RELEASE_REQUESTED or not self.is_unwatched():
+                return False
+            machine.current_state = CLOSING
+            self.artim_timer.start()
+            parts, self._kept = [*self._kept, RELEASE_RP], []
+            self._send_all(connection, parts)
+            return True
+
     def is_unwatched(self) -> bool:
         """Whether nobody listens to what `write` would not tell."""
-        return not any(self.assoc.get_handlers(event) for event in _WATCHED)
+        return nobody_listens(self.assoc, _WATCHED)
 
     def _send_all(self, connection: socket.socket, parts: Sequence[bytes | memoryview]) -> None:
         try:
@@ -220,6 +255,7 @@ class DirectUpperLayer(DULServiceProvider):
         try:
             if self._has_come(seconds):
                 self._read_pdu_data()
+                self._looked = time.monotonic()
                 self._idle_timer.restart()
             elif self.artim_timer.expired:
                 self.event_queue.put(ARTIM_EXPIRED)

@@ -15,9 +15,14 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage
 from pynetdicom import AE, evt, fsm
+from pynetdicom import association as association_module
+from pynetdicom.acse import ACSE
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_RELEASE_RP
+from pynetdicom.pdu_primitives import A_RELEASE
 from pynetdicom.service_class import QueryRetrieveServiceClass, ServiceClass
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FindModel
 from pynetdicom.sop_class import Verification
@@ -33,7 +38,7 @@ from mripacs.dimse.listener import Listener
 from mripacs.dimse.receiving import BoundedBuffer
 from mripacs.dimse.requesting import DirectEntity
 from mripacs.dimse.sockets import NO_DELAY
-from mripacs.dimse.upper_layer import MAX_PARTS, send_all
+from mripacs.dimse.upper_layer import MAX_PARTS, RELEASE_RP, send_all
 from tests.e2e.node_process import wait_until
 
 ECHOES = 50
@@ -100,6 +105,7 @@ def echo(association):
 
 
 def test_one_thread_serves_an_association():
+    until(lambda: all(thread.name != "association" for thread in threading.enumerate()))  # of other tests
     with listening() as (port, associations):
         before = threading.active_count()
         with raw(port, Verification) as association:
@@ -115,9 +121,9 @@ def test_one_thread_serves_an_association():
 
 def test_a_requested_association_needs_no_thread():
     with listening() as (port, _):
-        before = threading.active_count()
+        before = set(threading.enumerate())
         association = request(port, Verification)
-        assert threading.active_count() == before + 1  # the acceptor's
+        assert len(set(threading.enumerate()) - before) == 1  # the acceptor's
         assert association.is_established
         assert association.is_alive()
         assert association.send_c_echo().Status == 0
@@ -248,6 +254,35 @@ def test_release_requested_by_the_acceptor():
         assert association.is_released
 
 
+RELEASE_RQ = bench.HEADER.pack(bench.RELEASE_RQ, 4) + bytes(4)
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_a_release_is_answered_as_pynetdicoms_actions_do(is_watched):
+    sent = []
+    handlers = [(evt.EVT_PDU_SENT, lambda event: sent.append(type(event.pdu)))] if is_watched else []
+    with listening(handlers) as (port, associations):
+        association = raw(port, Verification)
+        with association._socket as connection, association._incoming as incoming:
+            connection.sendall(RELEASE_RQ)
+            assert incoming.read() == A_RELEASE_RP(A_RELEASE()).encode()  # and then the end
+        until(lambda: not associations[0].is_alive())
+        assert associations[0].is_released
+        assert associations[0].dul.state_machine.current_state == "Sta1"
+    assert sent == ([A_ASSOCIATE_AC, A_RELEASE_RP] if is_watched else [])
+
+
+@pytest.mark.parametrize("more", [b"", RELEASE_RQ, bytes(100), bytes(100_000)])
+def test_what_comes_after_a_release_does_not_take_its_answer_away(more):
+    """A connection that is closed with bytes unread is reset, and what was sent over it may be lost."""
+    for _ in range(20):
+        with listening() as (port, _):
+            association = raw(port, Verification)
+            with association._socket as connection, association._incoming as incoming:
+                connection.sendall(RELEASE_RQ + more)
+                assert incoming.read()[:10] == RELEASE_RP
+
+
 def matches(event):
     """Endless, until cancelled."""
     for number in itertools.count():
@@ -329,6 +364,30 @@ def test_many_matches_leave_in_few_calls(monkeypatch):
     assert len(calls) < 200
 
 
+@pytest.mark.parametrize("direct", [True, False])
+def test_who_listens_sees_every_response(direct):
+    statuses = []
+    handlers = [
+        (evt.EVT_C_FIND, lambda _: ((0xFF00, b"\x10\0\x20\0\x02\0\0\x0012") for _ in range(3))),
+        (evt.EVT_DIMSE_SENT, lambda event: statuses.append(event.message.command_set.Status)),
+    ]
+    with listening(handlers, direct) as (port, _), raw(port, FindModel) as association:
+        context = association.context(FindModel)
+        association.send(association.message(context, find_command(), b"\x08\0\x52\0\x06\0\0\0STUDY "))
+        assert [next_status(association) for _ in range(4)] == [0xFF00, 0xFF00, 0xFF00, 0x0000]
+    assert statuses == [0xFF00, 0xFF00, 0xFF00, 0x0000]
+
+
+def test_the_largest_pdu_is_the_peers():
+    with listening() as (port, associations):
+        association = request(port, Verification)
+        until(lambda: associations and associations[0].is_established)
+        for made in (association, associations[0]):
+            plain = DIMSEServiceProvider(made).maximum_pdu_size
+            assert [made.dimse.maximum_pdu_size, made.dimse.maximum_pdu_size] == [plain, plain]
+        association.release()
+
+
 def test_few_matches_leave_with_the_final_response(monkeypatch):
     calls = []
     monkeypatch.setattr("mripacs.dimse.upper_layer.send_all", lambda *call: (calls.append(call), send_all(*call)))
@@ -338,7 +397,7 @@ def test_few_matches_leave_with_the_final_response(monkeypatch):
         calls.clear()
         association.send(association.message(context, find_command(), b"\x08\0\x52\0\x06\0\0\0STUDY "))
         assert [next_status(association) for _ in range(4)] == [0xFF00, 0xFF00, 0xFF00, 0x0000]
-    assert len(calls) == 1
+        assert len(calls) == 1
 
 
 @pytest.mark.parametrize("count", [1, MAX_PARTS - 1, 3 * MAX_PARTS])
@@ -418,6 +477,34 @@ def test_the_upper_layers_queues_are_read_as_ours_are():
     for state, event in (("Sta6", "Evt9"), ("Sta8", "Evt9")):
         assert fsm.TRANSITION_TABLE[event, state] in ("DT-1", "AR-7")
     assert sum(event == "Evt9" for event, _ in fsm.TRANSITION_TABLE) == 2
+
+
+def test_no_association_waits_at_the_points_that_are_always_passed():
+    """Only threads that ours do without: `_run_reactor`, and who has just started the upper layer's."""
+    source = inspect.getsource(association_module)
+    assert source.count("_reactor_checkpoint.wait(") == source_of(Association._run_reactor).count("checkpoint.wait(")
+    assert source.count("_dul_ready.wait(") == 2
+    assert source.count("self.dul.start()") == 2
+
+
+def test_a_release_is_what_ours_does():
+    assert fsm.TRANSITION_TABLE["Evt14", "Sta8"] == "AR-4"
+    source = source_of(fsm.AR_4)
+    for step in ("_send(A_RELEASE_RP(", "artim_timer.start()", 'return "Sta13"'):
+        assert step in source
+    assert "_sent_release = True" in source_of(ACSE.send_release)
+
+
+def test_handlers_that_are_unbound_leave_no_entry():
+    """`nobody_listens` looks at the keys alone."""
+    association = DirectAssociation(DirectEntity(), "requestor", 2**14, 2**20)
+    before = association._handlers.keys() - {evt.EVT_PDU_SENT}
+    association.bind(evt.EVT_PDU_SENT, print)
+    assert not association.dul.is_unwatched()
+    for handler, _ in list(association.get_handlers(evt.EVT_PDU_SENT)):
+        association.unbind(evt.EVT_PDU_SENT, handler)
+    assert association._handlers.keys() == before
+    assert association.dul.is_unwatched()
 
 
 def test_our_constructors_set_what_pynetdicoms_set():
