@@ -81,8 +81,10 @@ def from_columns(row: Mapping[str, Any]) -> Certificate:
         digests = {name: None if row[name] is None else row[name].hex() for name in _DIGESTS}
         if columns["codec"] is not None and digests["decoded_pixel_digest"] is None:
             digests["decoded_pixel_digest"] = digests["source_pixel_digest"]
-        frames = _frame_rows(packed["frames"], row)
-        return Certificate.from_json({**packed, **columns, **digests, "frames": frames})
+        columns |= {"tier": Tier(columns["tier"]), "generation": Generation(columns["generation"])}
+        decoded_range = packed.get("decoded_range")
+        packed |= {"frames": _frames(packed["frames"], row), "decoded_range": tuple(decoded_range or ()) or None}
+        return Certificate(**{**packed, **columns, **digests})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedInstanceError(
             f"instance {row['sop_instance_uid']}: its certificate in the index is damaged"
@@ -132,12 +134,15 @@ def _frame_columns(certificate: Certificate) -> dict[str, list[Any]]:
     return {name: values for name, values in columns.items() if any(value is not None for value in values)}
 
 
-def _frame_rows(columns: Mapping[str, Sequence[Any]], row: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _frames(columns: Mapping[str, Sequence[Any]], row: Mapping[str, Any]) -> tuple[FrameRecord, ...]:
     """The records of the frames; the largest error is the one value that each has in any case."""
     count = len(columns.get("max_error", ()))
-    whole = {name: [None] * count for name in _OF_FRAMES} | {"generation": [row["generation"]] * count}
-    whole |= {"rel_error": [row["rel_error"]] * count, **columns}
-    return [dict(zip(whole, values, strict=True)) for values in zip(*whole.values(), strict=True)]
+    whole: dict[str, Any] = dict.fromkeys(_OF_FRAMES, (None,) * count)
+    whole |= {"generation": [row["generation"]] * count, "rel_error": [row["rel_error"]] * count, **columns}
+    whole["generation"] = [Generation(each) for each in whole["generation"]]
+    if len(whole) != len(_OF_FRAMES):
+        raise ValueError("a field that no frame has")
+    return tuple(FrameRecord(*values) for values in zip(*whole.values(), strict=True))
 
 
 def _plain(value: Any) -> Any:

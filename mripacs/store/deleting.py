@@ -82,10 +82,10 @@ def claim(connection: Connection, selection: InstanceSelection, *also: str) -> l
 
     What comes into other studies while the locks are waited for is left out.
     """
-    statement = restricted(_VICTIMS, selection)
-    studies = {row.study_instance_uid for row in connection.execute(statement)} | set(also)
+    statement, values = restricted(_VICTIMS, selection)
+    studies = {row.study_instance_uid for row in connection.execute(statement, values)} | set(also)
     own_studies(connection, studies)
-    return [Victim(*row) for row in connection.execute(statement) if row.study_instance_uid in studies]
+    return [Victim(*row) for row in connection.execute(statement, values) if row.study_instance_uid in studies]
 
 
 def remove_waiting(connection: Connection, selection: InstanceSelection) -> list[Victim]:
@@ -93,10 +93,10 @@ def remove_waiting(connection: Connection, selection: InstanceSelection) -> list
 
     Its digest is that of the received bytes, its payload all of them.
     """
-    statement = among(_WAITING_VICTIMS, selection)
-    studies = {row.study_instance_uid for row in connection.execute(statement)}
+    statement, values = among(_WAITING_VICTIMS, selection)
+    studies = {row.study_instance_uid for row in connection.execute(statement, values)}
     own_studies(connection, studies)
-    victims = [Victim(*row) for row in connection.execute(statement) if row.study_instance_uid in studies]
+    victims = [Victim(*row) for row in connection.execute(statement, values) if row.study_instance_uid in studies]
     for ids in _chunks([victim.id for victim in victims]):
         connection.execute(delete(schema.waiting).where(_waiting.id.in_(ids)))
     return victims

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Dialect, LargeBinary, Text, case, type_coerce
@@ -50,6 +51,7 @@ def pack_uid(uid: str) -> bytes:
     return bytes.fromhex(uid.translate(_TO_DIGITS) + "0" * (len(uid) % 2))
 
 
+@lru_cache(1024)  # a study's and a series' are those of every instance
 def unpack_uid(packed: bytes) -> str:
     """The text; bytes that no text is packed as give text that no UID is."""
     if packed[:1] == _OTHER_TEXT:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, Select, bindparam, func, insert, select
 
 from mripacs.core.errors import DamagedInstanceError
 from mripacs.core.model import (
@@ -28,10 +29,9 @@ from mripacs.core.model import (
 from mripacs.store import schema
 from mripacs.store.headers import digest
 from mripacs.store.locks import own_uids, share_study
-from mripacs.store.match_forms import text_form
 from mripacs.store.origins import words_of
 from mripacs.store.prepared import Prepared
-from mripacs.store.reading import Selected, any_of
+from mripacs.store.reading import ABOVE, KEPT_STATEMENTS, values_of
 from mripacs.store.tallies import count_one_more
 from mripacs.store.together import Together
 from mripacs.store.writing import (
@@ -121,7 +121,7 @@ class Waiting:
     def named(self, selection: InstanceSelection) -> list[int]:
         """Numbers of what waits among the instances that a selection names, by their original UIDs; newest first."""
         with self.reading() as connection:
-            return list(connection.execute(among(_PLACED, selection)).scalars())
+            return list(connection.execute(*among(_PLACED, selection)).scalars())
 
     def totals(self) -> tuple[int, int]:
         """How many objects wait, and their bytes."""
@@ -130,20 +130,19 @@ class Waiting:
         return int(count), int(size)
 
 
-def among(statement: Selected, selection: InstanceSelection) -> Selected:
-    """A select from waiting objects with their series and study, restricted to what a selection names.
+def among(statement: Select[Any], selection: InstanceSelection) -> tuple[Select[Any], dict[str, list[str]]]:
+    """A select from waiting objects with their series and study, restricted to what a selection names, and its values.
 
-    Raises QueryError as `any_of` does.
+    As `restricted` for stored instances. Raises QueryError as that does.
     """
-    restrictions: tuple[tuple[ColumnElement[Any], Sequence[str]], ...] = (
-        (_study.patient_id, [text_form(each) or "" for each in selection.patient_ids]),
-        (_study.study_instance_uid, selection.study_uids),
-        (_series.series_instance_uid, selection.series_uids),
-        (_waiting.uid, selection.sop_instance_uids),
-    )
-    for column, values in restrictions:
-        statement = statement.where(any_of(column, values)) if values else statement
-    return statement
+    values = values_of(selection)
+    return _among(statement, tuple(values)), values
+
+
+@lru_cache(KEPT_STATEMENTS)
+def _among(statement: Select[Any], names: tuple[str, ...]) -> Select[Any]:
+    columns = {**ABOVE, "sop_instance_uids": _waiting.uid}
+    return statement.where(*(columns[name].in_(bindparam(name, expanding=True)) for name in names))
 
 
 def selection_around(query: Query) -> InstanceSelection:
