@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from mripacs.core.errors import TranscodeError
 from mripacs.core.model import InstanceIdentity
@@ -38,8 +39,7 @@ DEFAULT_SYNTAX = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """A form in which something leaves."""
 
     media_type: str
@@ -62,11 +62,15 @@ def frame_forms(identity: InstanceIdentity) -> list[Form]:
     return [*native, *kept, *(form for form in made if form not in kept)] if decodable else kept
 
 
-def dicom_forms(identity: InstanceIdentity) -> list[Form]:
+def dicom_forms(identity: InstanceIdentity) -> tuple[Form, ...]:
     """The forms in which an instance leaves as a Part 10 file, as it is kept first."""
-    syntaxes = syntaxes_of(identity)
-    made = STREAM_OF_SYNTAX if identity.certificate.source_pixel_digest is not None else ()
-    return [Form(DICOM, syntax) for syntax in dict.fromkeys((*syntaxes, *made))]
+    return _dicom_forms(syntaxes_of(identity), identity.certificate.source_pixel_digest is not None)
+
+
+@lru_cache(64)
+def _dicom_forms(syntaxes: tuple[str, ...], decodable: bool) -> tuple[Form, ...]:
+    made = STREAM_OF_SYNTAX if decodable else ()
+    return tuple(Form(DICOM, syntax) for syntax in dict.fromkeys((*syntaxes, *made)))
 
 
 def pick(ranges: Iterable[MediaRange], forms: Iterable[Form]) -> Form:

@@ -86,11 +86,16 @@ def _choices(
     """The form of each instance that has one which the client takes, and why others have none."""
     chosen: list[tuple[InstanceIdentity, Form]] = []
     refusal: TranscodeError | None = None
+    picked: dict[tuple[Form, ...], Form | None] = {}  # most instances of a series have the same forms
     for identity in identities:
-        try:
-            chosen.append((identity, pick(ranges, dicom_forms(identity))))
-        except TranscodeError as error:
-            refusal = error
+        forms = dicom_forms(identity)
+        if forms not in picked:
+            try:
+                picked[forms] = pick(ranges, forms)
+            except TranscodeError as error:
+                picked[forms], refusal = None, error
+        if (form := picked[forms]) is not None:
+            chosen.append((identity, form))
     return chosen, refusal
 
 
