@@ -98,7 +98,8 @@ class Ring:
                 position = self._take(size)
                 prefix = _RECORD.pack(_MAGIC, position, key)
                 parts = (prefix, _checksum(prefix, label, body), label, body)
-                os.pwritev(self._descriptor, parts, self._start + position % self._capacity)
+                if os.pwritev(self._descriptor, parts, self._start + position % self._capacity) < size:
+                    return False  # memory ran out in its midst
                 self._enter(key, position, len(label), len(body))
         except OSError as error:
             if error.errno in _BUSY_OR_FULL:

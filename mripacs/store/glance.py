@@ -31,7 +31,7 @@ class Glance:
     def __init__(self, engine: Engine, statement: Select[Any]) -> None:
         """statement : with one bound parameter."""
         self._engine = engine
-        self._path = Path(engine.url.database or "")
+        self._path = Path(engine.url.database or "").absolute()  # as the engine's connections open it
         self._form = driver_form(statement) if engine.dialect.name == "sqlite" else None
         self._lock = threading.Lock()
         self._held: PoolProxiedConnection | None = None

@@ -28,7 +28,7 @@ class IdleConnections:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._path = Path(engine.url.database or "")
+        self._path = Path(engine.url.database or "").absolute()  # as the engine's connections open it
         self._idle: list[HeldConnection] = []
         self._closed = False
 
