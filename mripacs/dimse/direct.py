@@ -113,6 +113,9 @@ class DirectAssociation(Association):
 
     def _release(self) -> None:
         """Answer the peer's A-RELEASE-RQ (PS3.7 D.3.2)."""
+        if not self.dul.may_be_released():
+            self.kill()
+            return
         self._sent_release = True
         if not self.dul.answer_release():
             self.acse.send_release(is_response=True)

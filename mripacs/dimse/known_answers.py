@@ -49,7 +49,7 @@ class KnowingAcse(ACSE):
     def _negotiate_as_acceptor(self) -> None:
         association: Any = self.assoc
         answer = known_answer(association)
-        if answer is None or not association.dul.is_unwatched():
+        if answer is None or not association.dul.answers_unwatched():
             super()._negotiate_as_acceptor()
             self._keep()
             return

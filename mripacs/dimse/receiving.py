@@ -241,7 +241,7 @@ class BoundedDimse(DIMSEServiceProvider):
 
     def _look(self) -> None:
         if isinstance(self.dul, DirectUpperLayer):
-            self.dul.look()
+            self.dul.look(ahead=True)
 
     def _abort(self, what: str) -> None:
         log.warning("association of %s aborted: %s", self.assoc.requestor.address, what)

@@ -41,6 +41,7 @@ from mripacs.dimse.pdu_reader import (
 ARTIM_EXPIRED = "Evt18"  # PS3.8 Table 9-10
 RELEASE_RP = bytes((6, 0, 0, 0, 0, 4, 0, 0, 0, 0))  # PS3.8 9.3.7
 RELEASE_REQUESTED = "Sta8"
+RELEASE_STATES = frozenset({RELEASE_REQUESTED, "Sta9", "Sta12"})  # in which a release is answered (Table 9-10)
 DATA_STATES = frozenset({"Sta6", "Sta8"})  # in which P-DATA may be sent (PS3.8 Table 9-10)
 UNABORTABLE_STATES = frozenset({"Sta1", "Sta2", "Sta13"})  # without an association, or with one that is over
 TURN_S = 1.0  # that an abort of another thread waits for a send under way
@@ -49,6 +50,7 @@ ENDLESS_S = 86400.0  # of waits whose time-out is off
 
 
 _WATCHED = frozenset({evt.EVT_PDU_SENT, evt.EVT_DATA_SENT, evt.EVT_FSM_TRANSITION})
+_ANSWERS_WATCHED = frozenset({evt.EVT_ACSE_SENT})
 MAX_PARTS = 512  # of one system call; Linux takes 1024
 
 
@@ -192,17 +194,25 @@ class DirectUpperLayer(DULServiceProvider):
             self._send_all(connection, [pdu])
 
     def answer_release(self) -> bool:
-        """Send an A-RELEASE-RP, as AR-4 would; False where somebody listens, or no release is asked for."""
+        """Send an A-RELEASE-RP, as `send_pdu` and AR-4 would; False where somebody listens, or none is asked for."""
         with self._turn:
             connection = self.socket.socket if self.socket else None
             machine = self.state_machine
-            if connection is None or machine.current_state != RELEASE_REQUESTED or not self.is_unwatched():
+            if connection is None or machine.current_state != RELEASE_REQUESTED or not self.answers_unwatched():
                 return False
             machine.current_state = CLOSING
             self.artim_timer.start()
             parts, self._kept = [*self._kept, RELEASE_RP], []
             self._send_all(connection, parts)
             return True
+
+    def may_be_released(self) -> bool:
+        """Whether a release was asked for and is not answered; an abort of another thread may have been faster."""
+        return self.state_machine.current_state in RELEASE_STATES
+
+    def answers_unwatched(self) -> bool:
+        """Whether nobody listens to what `accept` and `answer_release` would not tell."""
+        return self.is_unwatched() and nobody_listens(self.assoc, _ANSWERS_WATCHED)
 
     def is_unwatched(self) -> bool:
         """Whether nobody listens to what `write` would not tell."""
@@ -226,14 +236,15 @@ class DirectUpperLayer(DULServiceProvider):
         self.look()
         return super().peek_next_pdu()
 
-    def look(self) -> None:
+    def look(self, *, ahead: bool = False) -> None:
         """Read one PDU if one has come, but not more often than every 2 ms.
 
+        ahead : at once, if it came together with the one before.
         Does nothing in other threads than the owner's, and while a PDU is read.
         """
         if self.is_mine() and not self._reading and self.is_alive():
             now = time.monotonic()
-            if now - self._looked >= LOOK_EVERY_S:
+            if (ahead and self.reader.has_bytes) or now - self._looked >= LOOK_EVERY_S:
                 self._looked = now
                 self._read_within(0)
 

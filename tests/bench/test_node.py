@@ -62,9 +62,9 @@ def _stores(operation):
 
 
 def test_a_request_is_what_pynetdicom_reads():
-    asked = {1: upper_layer.Proposal(MR, (EXPLICIT,), as_scp=True), 3: upper_layer.Proposal(MR)}
+    asked = (upper_layer.Proposal(MR, (EXPLICIT,), as_scp=True), upper_layer.Proposal(MR))
     pdu = A_ASSOCIATE_RQ()
-    pdu.decode(upper_layer._request("CALLED", "CALLING", asked))
+    pdu.decode(upper_layer.request("CALLED", "CALLING", asked))
     primitive = pdu.to_primitive()
     contexts = [(each.context_id, each.abstract_syntax) for each in primitive.presentation_context_definition_list]
     assert contexts == [(1, MR), (3, MR)]
@@ -74,7 +74,7 @@ def test_a_request_is_what_pynetdicom_reads():
 
 
 def test_an_acceptance_is_what_pynetdicom_reads():
-    request = upper_layer._request("CALLED", "CALLING", {1: upper_layer.Proposal(MR, (EXPLICIT,))})
+    request = upper_layer.request("CALLED", "CALLING", (upper_layer.Proposal(MR, (EXPLICIT,)),))
     answer, max_pdu_bytes = upper_layer.accept(request[6:])
     pdu = A_ASSOCIATE_AC()
     pdu.decode(answer)

@@ -22,7 +22,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_RELEASE_RP
-from pynetdicom.pdu_primitives import A_RELEASE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
 from pynetdicom.service_class import QueryRetrieveServiceClass, ServiceClass
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FindModel
 from pynetdicom.sop_class import Verification
@@ -272,7 +272,43 @@ def test_a_release_is_answered_as_pynetdicoms_actions_do(is_watched):
     assert sent == ([A_ASSOCIATE_AC, A_RELEASE_RP] if is_watched else [])
 
 
-@pytest.mark.parametrize("more", [b"", RELEASE_RQ, bytes(100), bytes(100_000)])
+def test_who_listens_sees_known_answers_and_releases():
+    sent = []
+    handlers = [(evt.EVT_ACSE_SENT, lambda event: sent.append(type(event.primitive)))]
+    with listening(handlers, answers_alike=True) as (port, associations):
+        for _ in range(2):
+            with raw(port, Verification) as association:
+                assert echo(association) == 0
+        until(lambda: not any(each.is_alive() for each in associations))
+    assert sent == 2 * [A_ASSOCIATE, A_RELEASE]
+
+
+def test_an_abort_of_another_thread_before_the_release_is_answered(monkeypatch, caplog):
+    plain, ends = DirectAssociation._release, []
+
+    def late(association):
+        aborting = threading.Thread(target=association.abort, kwargs={"block": False})
+        aborting.start()
+        aborting.join()
+        plain(association)
+
+    monkeypatch.setattr(DirectAssociation, "_release", late)
+    handlers = [
+        (kind, lambda event: ends.append(event.event))
+        for kind in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)
+    ]
+    with listening(handlers) as (port, associations):
+        association = raw(port, Verification)
+        with association._socket as connection, association._incoming as incoming:
+            connection.sendall(RELEASE_RQ)
+            assert incoming.read()[:1] == b"\7"  # A-ABORT, and nothing after it
+        until(lambda: not associations[0].is_alive())
+    assert (associations[0].is_aborted, associations[0].is_released) == (True, False)
+    assert ends == [evt.EVT_ABORTED, evt.EVT_CONN_CLOSE]
+    assert "InvalidEventError" not in caplog.text
+
+
+@pytest.mark.parametrize("more", [b"", RELEASE_RQ, bytes(100), bytes(100_000)], ids=len)
 def test_what_comes_after_a_release_does_not_take_its_answer_away(more):
     """A connection that is closed with bytes unread is reset, and what was sent over it may be lost."""
     for _ in range(20):
@@ -362,6 +398,22 @@ def test_many_matches_leave_in_few_calls(monkeypatch):
         assert fields.number_of(association.receive().command, fields.STATUS) == 0
     assert received == 2000
     assert len(calls) < 200
+
+
+def test_a_cancel_that_came_with_its_request_is_seen_at_once():
+    def find(event):
+        for _ in range(20):
+            if event.is_cancelled:
+                yield 0xFE00, None
+                return
+            yield 0xFF00, b"\x10\0\x20\0\x02\0\0\x0012"
+
+    cancel = fields.encode_command({fields.COMMAND_FIELD: 0x0FFF, fields.ANSWERED_ID: 9, fields.DATASET_TYPE: 0x0101})
+    with listening([(evt.EVT_C_FIND, find)]) as (port, _), raw(port, FindModel) as association:
+        context = association.context(FindModel)
+        request = association.message(context, find_command(), b"\x08\0\x52\0\x06\0\0\0STUDY ")
+        association.send(request + association.message(context, cancel))
+        assert next_status(association) == 0xFE00
 
 
 @pytest.mark.parametrize("direct", [True, False])
