@@ -37,6 +37,7 @@ from mripacs.dimse.pdu_reader import (
     PduReader,
     nobody_listens,
 )
+from mripacs.dimse.sending import send_all
 
 ARTIM_EXPIRED = "Evt18"  # PS3.8 Table 9-10
 RELEASE_RP = bytes((6, 0, 0, 0, 0, 4, 0, 0, 0, 0))  # PS3.8 9.3.7
@@ -51,7 +52,6 @@ ENDLESS_S = 86400.0  # of waits whose time-out is off
 
 _WATCHED = frozenset({evt.EVT_PDU_SENT, evt.EVT_DATA_SENT, evt.EVT_FSM_TRANSITION})
 _ANSWERS_WATCHED = frozenset({evt.EVT_ACSE_SENT})
-MAX_PARTS = 512  # of one system call; Linux takes 1024
 
 
 class EventQueue(LightQueue):
@@ -316,23 +316,3 @@ class DirectUpperLayer(DULServiceProvider):
     def is_mine(self) -> bool:
         """Whether the calling thread owns the association."""
         return threading.get_ident() == self._owner
-
-
-def send_all(connection: socket.socket, parts: Sequence[bytes | memoryview]) -> None:
-    """Send every part in order. Raises OSError when the connection ends, or takes nothing for its timeout."""
-    if isinstance(connection, ssl.SSLSocket):
-        connection.sendall(b"".join(parts))
-        return
-    for start in range(0, len(parts), MAX_PARTS):
-        chunk = [memoryview(part) for part in parts[start : start + MAX_PARTS]]
-        while chunk:
-            chunk = _left(chunk, connection.sendmsg(chunk))
-
-
-def _left(parts: list[memoryview], sent: int) -> list[memoryview]:
-    """What is left of the parts after their first `sent` bytes."""
-    for index, part in enumerate(parts):
-        if sent < len(part):
-            return [part[sent:], *parts[index + 1 :]]
-        sent -= len(part)
-    return []

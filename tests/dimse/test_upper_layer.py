@@ -37,8 +37,9 @@ from mripacs.dimse.direct import DirectAssociation, is_direct
 from mripacs.dimse.listener import Listener
 from mripacs.dimse.receiving import BoundedBuffer
 from mripacs.dimse.requesting import DirectEntity
+from mripacs.dimse.sending import MAX_PARTS, send_all
 from mripacs.dimse.sockets import NO_DELAY
-from mripacs.dimse.upper_layer import MAX_PARTS, RELEASE_RP, send_all
+from mripacs.dimse.upper_layer import RELEASE_RP
 from tests.e2e.node_process import wait_until
 
 ECHOES = 50
