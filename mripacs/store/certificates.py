@@ -81,10 +81,8 @@ def from_columns(row: Mapping[str, Any]) -> Certificate:
         digests = {name: None if row[name] is None else row[name].hex() for name in _DIGESTS}
         if columns["codec"] is not None and digests["decoded_pixel_digest"] is None:
             digests["decoded_pixel_digest"] = digests["source_pixel_digest"]
-        columns |= {"tier": Tier(columns["tier"]), "generation": Generation(columns["generation"])}
-        decoded_range = packed.get("decoded_range")
-        packed |= {"frames": _frames(packed["frames"], row), "decoded_range": tuple(decoded_range or ()) or None}
-        return Certificate(**{**packed, **columns, **digests})
+        frames = _frame_rows(packed["frames"], row)
+        return Certificate.from_json({**packed, **columns, **digests, "frames": frames})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedInstanceError(
             f"instance {row['sop_instance_uid']}: its certificate in the index is damaged"
@@ -134,15 +132,12 @@ def _frame_columns(certificate: Certificate) -> dict[str, list[Any]]:
     return {name: values for name, values in columns.items() if any(value is not None for value in values)}
 
 
-def _frames(columns: Mapping[str, Sequence[Any]], row: Mapping[str, Any]) -> tuple[FrameRecord, ...]:
+def _frame_rows(columns: Mapping[str, Sequence[Any]], row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The records of the frames; the largest error is the one value that each has in any case."""
     count = len(columns.get("max_error", ()))
-    whole: dict[str, Any] = dict.fromkeys(_OF_FRAMES, (None,) * count)
-    whole |= {"generation": [row["generation"]] * count, "rel_error": [row["rel_error"]] * count, **columns}
-    whole["generation"] = [Generation(each) for each in whole["generation"]]
-    if len(whole) != len(_OF_FRAMES):
-        raise ValueError("a field that no frame has")
-    return tuple(FrameRecord(*values) for values in zip(*whole.values(), strict=True))
+    whole = {name: [None] * count for name in _OF_FRAMES} | {"generation": [row["generation"]] * count}
+    whole |= {"rel_error": [row["rel_error"]] * count, **columns}
+    return [dict(zip(whole, values, strict=True)) for values in zip(*whole.values(), strict=True)]
 
 
 def _plain(value: Any) -> Any:

@@ -178,8 +178,6 @@ def _other(value: object) -> object:
         return not value
     if isinstance(value, int):
         return value + 1
-    if isinstance(value, tuple):
-        return (*value, *value)
     return f"{value}1" if isinstance(value, str) else (("other",) if value is None else None)
 
 

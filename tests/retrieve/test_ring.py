@@ -103,6 +103,16 @@ def test_a_torn_record_is_a_miss(ring: Ring) -> None:
     assert ring.get(key_of(1)) is None
 
 
+def test_a_record_that_found_no_room_is_not_entered(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that runs out in the midst of a write ends it short, without an error."""
+    monkeypatch.setattr(os, "pwritev", lambda descriptor, parts, at: os.pwrite(descriptor, b"".join(parts)[:-1], at))
+    assert not ring.put(key_of(1), b"", b"body")
+    assert ring._entries(key_of(1)) == []
+    monkeypatch.undo()
+    assert ring.put(key_of(1), b"", b"body")
+    assert ring.get(key_of(1)) == (b"", b"body")
+
+
 def test_what_a_writer_has_claimed_is_a_miss(ring: Ring) -> None:
     """It moves the head before it writes: whatever is still there may be half of the next record."""
     ring.put(key_of(1), b"", b"body")

@@ -80,6 +80,17 @@ def test_another_file_takes_the_connections_with_it(idle, tmp_path):
     idle.give(other)
 
 
+def test_a_relative_path_is_that_of_where_it_was_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Store.open("sqlite:///mripacs.db") as store:
+        idle = IdleConnections(store._engine)
+        monkeypatch.chdir(tmp_path.parent)
+        held = idle.take()
+        assert held.file is not None
+        idle.give(held)
+        idle.close()
+
+
 def test_what_is_given_back_after_the_end_is_closed(idle):
     held, waiting = idle.take(), idle.take()
     drivers = [driver_of(waiting), driver_of(held)]
